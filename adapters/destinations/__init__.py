@@ -1,0 +1,1 @@
+"""Where copies go: one module a provider, each behind application.ports.destination.Destination."""

@@ -1,0 +1,223 @@
+"""A Google Cloud Storage bucket, written to by a service account."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cached_property
+from typing import Any, assert_never
+
+from google.api_core.exceptions import NotFound, PreconditionFailed
+
+from adapters.destinations.connection_test import run_checks, write_and_remove
+from adapters.destinations.gcs_client import Connection, loopback_only
+from adapters.destinations.gcs_errors import UnexpectedReply, classified, classify
+from adapters.destinations.gcs_resumable import QUANTUM, Confirmed, Finished, Lost, Progress, ResumableUploads, Taken
+from adapters.destinations.hash_match import settled
+from application.ports.destination import Arrived, Check, Session, Upload
+from domain.errors import ChecksumMismatch, GiveUp, Misconfigured, RetryLater
+
+_NEEDED = ("storage.objects.create", "storage.objects.get", "storage.objects.delete")
+"""All are in the role Storage Object User; listing isn't needed, nor any right on the bucket itself."""
+
+
+class GcsDestination:
+    """Delivers to `bucket`; an object's name is the upload's path without the leading slash.
+
+    `service_account_info` is the parsed JSON key. `endpoint` replaces Google's addresses, for tests, and has to be on
+    this machine. `chunk_size` is a multiple of 256 KiB; 8 MiB was the fastest on loopback, larger ones help on lines
+    with a long round trip. `timeout` is in seconds, for each step that the network takes.
+
+    A session's `state` is the address of the resumable upload, a capability: `{"url": …}`, or empty when an equal
+    object is there already. `remote_id` is the object's generation. Whole uploads are resumable ones, small files
+    too, so that every fault has one way out.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        service_account_info: Mapping[str, Any],
+        endpoint: str | None = None,
+        chunk_size: int = 8 << 20,
+        *,
+        timeout: float = 60.0,
+        probe_folder: str = "/",
+    ) -> None:
+        if chunk_size <= 0 or chunk_size % QUANTUM:
+            raise Misconfigured("The chunk size for Google Cloud Storage has to be a multiple of 256 KiB.")
+        self.chunk_size = chunk_size
+        self._bucket_name = bucket
+        self._info = service_account_info
+        self._endpoint = loopback_only(endpoint)
+        self._timeout = timeout
+        self._probe_folder = probe_folder
+        self._granted: frozenset[str] = frozenset()
+        self._finished: dict[str, Arrived] = {}
+
+    def test(self) -> list[Check]:
+        """See the port."""
+        return run_checks(self._fetch_token, self._reach_bucket, self._try_upload)
+
+    def find(self, upload: Upload) -> Arrived | None:
+        """See the port."""
+        with classified():
+            blob = self._bucket.get_blob(_object_name(upload.path), retry=None, timeout=self._timeout)
+            if blob is None:
+                return None
+            return _arrived(
+                upload.path,
+                {"generation": blob.generation, "size": blob.size, "crc32c": blob.crc32c, "md5Hash": blob.md5_hash},
+            )
+
+    def begin(self, upload: Upload, resume: Session | None) -> Session:
+        """See the port. Raises GiveUp when another object is there and the provider says so this early."""
+        with classified():
+            if resume is not None and (url := resume.state.get("url")):
+                progress = self._advance(url, lambda: self._uploads.status(url, upload))
+                if not isinstance(progress, Lost):
+                    return self._session(upload, url, progress)
+            started = self._uploads.initiate(upload, _object_name(upload.path))
+            if isinstance(started, Taken):
+                return self._session(upload, "", started)
+            return Session(offset=0, state={"url": started})
+
+    def put(self, upload: Upload, session: Session, data: bytes) -> Session:
+        """See the port. The last bytes complete the object.
+
+        Raises RetryLater when nothing more was confirmed, ChecksumMismatch when the provider refuses the checksum.
+        """
+        url = session.state.get("url")
+        if not url or not data:
+            return session
+        if session.offset + len(data) != upload.size:
+            data = data[: len(data) - len(data) % QUANTUM]
+        if not data:
+            raise GiveUp("Google Cloud Storage takes chunks of 256 KiB and more, except at the end of a file.")
+        with classified():
+            progress = self._advance(url, lambda: self._uploads.send(url, upload, session.offset, data))
+            following = self._session(upload, url, progress)
+        if following.offset <= session.offset:
+            raise RetryLater("Google Cloud Storage kept none of the bytes that were sent.")
+        return following
+
+    def finish(self, upload: Upload, session: Session) -> Arrived:
+        """See the port. Raises ChecksumMismatch when the provider refuses the checksum."""
+        url = session.state.get("url")
+        if not url:
+            return self._settle(upload)
+        if url in self._finished:
+            return self._finished.pop(url)
+        with classified():
+            progress = self._advance(url, lambda: self._uploads.status(url, upload))
+            match progress:
+                case Finished(resource):
+                    return _arrived(upload.path, resource)
+                case Confirmed(offset):
+                    raise RetryLater(f"Google Cloud Storage has {offset} of {upload.size} bytes so far.")
+                case Taken() | Lost():
+                    return self._settle(upload)
+        assert_never(progress)
+
+    def remove(self, arrived: Arrived) -> None:
+        """See the port. An object that replaced ours has another generation and stays."""
+        with classified():
+            try:
+                self._bucket.delete_blob(
+                    _object_name(arrived.path),
+                    if_generation_match=int(arrived.remote_id),
+                    retry=None,
+                    timeout=self._timeout,
+                )
+            except (NotFound, PreconditionFailed) as exc:
+                if not isinstance(classify(exc), GiveUp):
+                    raise
+
+    def abandon(self, upload: Upload, session: Session) -> None:  # noqa: ARG002
+        """See the port."""
+        if url := session.state.get("url"):
+            self._finished.pop(url, None)
+            with classified():
+                self._uploads.cancel(url)
+
+    def close(self) -> None:
+        """Close the connections, if there are any."""
+        if "_connection" in self.__dict__:
+            self._connection.close()
+
+    @cached_property
+    def _connection(self) -> Connection:
+        return Connection(self._info, self._endpoint)
+
+    @cached_property
+    def _bucket(self) -> Any:
+        return self._connection.client.bucket(self._bucket_name)
+
+    @cached_property
+    def _uploads(self) -> ResumableUploads:
+        connection = self._connection
+        return ResumableUploads(connection.client._http, connection.base, self._bucket_name, self._timeout)
+
+    def _advance(self, url: str, step: Callable[[], Progress]) -> Progress:
+        """Take a step of the protocol. An upload that can never be completed is dropped, so that it takes no room."""
+        try:
+            progress = step()
+        except UnexpectedReply as exc:
+            if isinstance(classify(exc), ChecksumMismatch):
+                self._drop(url)
+            raise
+        if isinstance(progress, Taken):
+            self._drop(url)
+        return progress
+
+    def _drop(self, url: str) -> None:
+        with suppress(Exception):
+            self._uploads.cancel(url)
+
+    def _session(self, upload: Upload, url: str, progress: Progress) -> Session:
+        match progress:
+            case Confirmed(offset):
+                return Session(offset=offset, state={"url": url})
+            case Finished(resource):
+                self._finished[url] = _arrived(upload.path, resource)
+                return Session(offset=upload.size, state={"url": url})
+            case Taken() | Lost():
+                self._settle(upload)
+                return Session(offset=upload.size)
+        assert_never(progress)
+
+    def _settle(self, upload: Upload) -> Arrived:
+        """What is at the path, when that decides how an upload went. Raises GiveUp when it isn't this file."""
+        arrived = self.find(upload)
+        if arrived is None:
+            raise RetryLater("Google Cloud Storage has lost the unfinished upload; it starts anew.")
+        return settled(upload, arrived)
+
+    def _fetch_token(self) -> None:
+        with classified():
+            self._connection.fetch_token(self._timeout)
+
+    def _reach_bucket(self) -> None:
+        with classified():
+            granted = self._bucket.test_iam_permissions(list(_NEEDED), retry=None, timeout=self._timeout)
+        self._granted = frozenset(granted)
+
+    def _try_upload(self) -> None:
+        missing = [one for one in _NEEDED if one not in self._granted]
+        if missing:
+            raise GiveUp(
+                f"The service account lacks {', '.join(missing)} on the bucket; grant it the role Storage Object User."
+            )
+        write_and_remove(self, self._probe_folder)
+
+
+def _object_name(path: str) -> str:
+    return path.removeprefix("/")
+
+
+def _arrived(path: str, resource: Mapping[str, Any]) -> Arrived:
+    """Composite objects have no MD5, every object has a CRC-32C."""
+    hashes = {"crc32c": base64.b64decode(resource["crc32c"]).hex()}
+    if resource.get("md5Hash"):
+        hashes["md5"] = base64.b64decode(resource["md5Hash"]).hex()
+    return Arrived(path=path, remote_id=str(resource["generation"]), size=int(resource["size"]), hashes=hashes)

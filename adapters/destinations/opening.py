@@ -1,0 +1,74 @@
+"""Which adapter serves which provider, and what its options must look like."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from adapters.destinations.folder import FolderDestination
+from adapters.destinations.google_cloud_storage import GcsDestination
+from application.ports.destination import Destination
+from domain.errors import GiveUp, InvalidInput
+from domain.storage_configs import Provider, StorageConfig
+
+SERVED: frozenset[Provider] = frozenset({"folder", "google_cloud_storage"})
+
+
+class Destinations:
+    """Implements OpenDestination. `gcs_endpoint` replaces Google's, on loopback, for tests."""
+
+    def __init__(self, folder_roots: Sequence[Path], *, gcs_endpoint: str = "") -> None:
+        self._folder_roots = tuple(folder_roots)
+        self._gcs_endpoint = gcs_endpoint or None
+
+    @contextmanager
+    def __call__(self, config: StorageConfig, secrets: Mapping[str, str]) -> Iterator[Destination]:
+        """See OpenDestination."""
+        destination = self._open(config, secrets)
+        try:
+            yield destination
+        finally:
+            destination.close()
+
+    def check(self, provider: Provider, options: Mapping[str, str], secrets: Mapping[str, str]) -> None:
+        """See OpenDestination."""
+        if provider not in SERVED:
+            raise InvalidInput(f"Starferry can't deliver to {provider} yet.", field="provider")
+        if provider == "google_cloud_storage":
+            _service_account(secrets.get("service_account_json", ""))
+        if provider == "folder":
+            self._allowed_root(options["root"])
+
+    def _open(self, config: StorageConfig, secrets: Mapping[str, str]) -> Destination:
+        probe_folder = config.settings.destination_path
+        match config.provider:
+            case "folder":
+                return FolderDestination(Path(config.options["root"]), self._folder_roots, probe_folder=probe_folder)
+            case "google_cloud_storage":
+                account = _service_account(secrets.get("service_account_json", ""))
+                return GcsDestination(config.options["bucket"], account, self._gcs_endpoint, probe_folder=probe_folder)
+            case _:
+                raise GiveUp(f"This version of Starferry can't deliver to {config.provider}.")
+
+    def _allowed_root(self, root: str) -> None:
+        path = Path(root)
+        if not path.is_absolute():
+            raise InvalidInput("The root of a folder destination is an absolute path.", field="credentials")
+        resolved = path.resolve()
+        if not any(resolved.is_relative_to(allowed.resolve()) for allowed in self._folder_roots):
+            raise InvalidInput(
+                "This folder isn't below a root that the operator allows (STARFERRY_FOLDER_ROOTS).", field="credentials"
+            )
+
+
+def _service_account(text: str) -> Mapping[str, Any]:
+    try:
+        account = json.loads(text)
+    except ValueError:
+        account = None
+    if not isinstance(account, dict) or not {"client_email", "private_key"} <= account.keys():
+        raise InvalidInput("service_account_json isn't the JSON key of a Google service account.", field="credentials")
+    return account

@@ -1,0 +1,61 @@
+"""A folder for the Unix socket.
+
+A socket rather than a TCP port: it costs less per round trip, can't clash with another server's port, and the file
+system keeps everybody else out before the password does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+
+PORT = 5432
+NAME = f".s.PGSQL.{PORT}"
+# sun_path has 108 bytes with the closing zero on Linux, 104 elsewhere.
+LONGEST = 103
+_PREFIX = "starferry-postgres-"
+
+
+def socket_folder(preferred: Path) -> Path:
+    """An empty folder, ours alone, in which a socket can be made.
+
+    `preferred` (made if absent) where its path is short enough and its file system has sockets, which those that
+    share a Mac's or PC's folders with a container haven't; else a new one below the folder of temporary files.
+    Nobody else can have made that one before us. Call it only when no server of this directory is alive.
+    """
+    if _fits(preferred):
+        preferred.mkdir(mode=0o700, exist_ok=True)
+        for name in (NAME, f"{NAME}.lock"):
+            (preferred / name).unlink(missing_ok=True)
+        if _has_sockets(preferred):
+            return preferred
+    made = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    if _fits(made):
+        return made
+    made.rmdir()
+    return Path(tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp"))
+
+
+def forget(folder: Path) -> None:
+    """Remove a folder of `socket_folder` if it was a temporary one."""
+    if folder.name.startswith(_PREFIX) and not folder.is_symlink():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fits(folder: Path) -> bool:
+    # libpq takes a comma for the end of one host and the beginning of the next.
+    return len(os.fsencode(folder / NAME)) <= LONGEST and "," not in str(folder)
+
+
+def _has_sockets(folder: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.bind(str(folder / NAME))
+        except OSError:
+            return False
+        finally:
+            (folder / NAME).unlink(missing_ok=True)
+    return True

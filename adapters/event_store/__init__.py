@@ -1,0 +1,1 @@
+"""The event log on PostgreSQL, built on the eventsourcing library's recorder, mapper and compressor."""

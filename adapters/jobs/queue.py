@@ -1,0 +1,55 @@
+"""The job queue: its schema, and nudges from any process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import procrastinate
+import psycopg
+from procrastinate.schema import SchemaManager
+
+from adapters.postgres.migrate import LOCK
+from domain.errors import RetryLater
+
+SCHEMA = "procrastinate"
+QUEUE = "transfers"
+CARRY = "carry_transfer"
+SEARCH_PATH = f"-c search_path={SCHEMA}"
+
+
+def create_schema(conninfo: str) -> None:
+    """Create procrastinate's tables where they are missing."""
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
+        if connection.execute("SELECT to_regclass('procrastinate.procrastinate_jobs')").fetchone() != (None,):
+            return
+        with connection.transaction():
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}".encode())
+            connection.execute(f"SET LOCAL search_path TO {SCHEMA}".encode())
+            connection.execute(SchemaManager.get_schema().encode())
+
+
+class ProcrastinateJobs:
+    """Implements Jobs. Safe to share between threads."""
+
+    def __init__(self, conninfo: str) -> None:
+        connector = procrastinate.SyncPsycopgConnector(conninfo=conninfo, kwargs={"options": SEARCH_PATH}, min_size=1)
+        self._app = procrastinate.App(connector=connector)
+        self._app.open()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._app.close()
+
+    def nudge(self, transfers: Sequence[tuple[str, datetime | None]]) -> None:
+        """See Jobs.nudge."""
+        by_time: dict[datetime | None, list[str]] = {}
+        for transfer, at in transfers:
+            by_time.setdefault(at, []).append(transfer)
+        try:
+            for at, due in by_time.items():
+                deferrer = self._app.configure_task(CARRY, queue=QUEUE, schedule_at=at)
+                deferrer.batch_defer(*({"transfer": transfer} for transfer in due))
+        except procrastinate.exceptions.ConnectorException as error:
+            raise RetryLater("The job queue can't be reached at the moment.") from error

@@ -1,0 +1,79 @@
+"""The Sky port by great-circle geometry on unit vectors, with numpy and nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from adapters.sky.cover import footprint_keys, query_keys
+from adapters.sky.outlines import outlines
+from adapters.sky.parse import parse_region
+from adapters.sky.point_test import covers_point
+from adapters.sky.relations import covering, figure, intersecting
+from application.ports.sky import Region, Relation
+from domain.footprint import Footprint, Position
+
+
+class SphericalSky:
+    """Great-circle geometry; a boundary is 1 mas wide (`sphere.TOLERANCE`)."""
+
+    def normalise(self, footprint: Footprint) -> Footprint:
+        """RA in [-180, 180], Dec in [-90, 90]; the outline on the sky stays the same."""
+        return Footprint(tuple(tuple(map(_normal_position, ring)) for ring in footprint.coordinates))
+
+    def cells(self, footprint: Footprint) -> list[int]:
+        """Keys to store with a frame."""
+        return footprint_keys((footprint,))[0]
+
+    def cells_many(self, footprints: Sequence[Footprint]) -> list[list[int]]:
+        """Keys to store with each frame."""
+        return footprint_keys(footprints)
+
+    def parse(self, text: str, parameter: str) -> Region:
+        """Read a region; raises InvalidGeometry."""
+        return parse_region(text, parameter)
+
+    def query_keys(self, region: Region, relation: Relation = "intersects") -> list[int] | None:
+        """Keys of which every matching frame has at least one; None when nothing can match."""
+        return query_keys(figure(region), representative=relation == "covers")
+
+    def covers(self, footprint: Footprint, region: Region) -> bool:
+        """Whether the footprint holds the whole region."""
+        if region.lines or region.polygons or not region.points:
+            return self.covers_many((footprint,), region)[0]
+        return all(covers_point(footprint, point) for point in region.points)
+
+    def intersects(self, footprint: Footprint, region: Region) -> bool:
+        """Whether footprint and region have a point in common."""
+        if region.lines or region.polygons or not region.points:
+            return self.intersects_many((footprint,), region)[0]
+        return any(covers_point(footprint, point) for point in region.points)
+
+    def covers_many(self, footprints: Sequence[Footprint], region: Region) -> list[bool]:
+        """`covers` of each footprint."""
+        return self._each(footprints, region, covers=True)
+
+    def intersects_many(self, footprints: Sequence[Footprint], region: Region) -> list[bool]:
+        """`intersects` of each footprint."""
+        return self._each(footprints, region, covers=False)
+
+    def _each(self, footprints: Sequence[Footprint], region: Region, covers: bool) -> list[bool]:
+        shapes = outlines([footprint.coordinates for footprint in footprints])
+        if len(shapes.starts) == 0:
+            return [False] * len(footprints)
+        found = covering(shapes, figure(region)) if covers else intersecting(shapes, figure(region))
+        return [bool(each) for each in found]
+
+
+def _normal_position(position: Position) -> Position:
+    ra, dec = position
+    if not (math.isfinite(ra) and math.isfinite(dec)):
+        return position
+    if abs(dec) > 90:
+        dec = math.remainder(dec, 360.0)
+        if abs(dec) > 90:
+            dec = math.copysign(180.0, dec) - dec
+            ra += 180.0
+    if abs(ra) > 180:
+        ra = math.remainder(ra, 360.0)
+    return ra, dec

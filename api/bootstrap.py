@@ -1,0 +1,221 @@
+"""The wiring of everything, on one page: which adapter serves which port, which policies run, which read models exist."""
+
+from __future__ import annotations
+
+import secrets as random_source
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from adapters.clock import SystemClock
+from adapters.destinations.opening import Destinations
+from adapters.event_store.dead_letters import PostgresDeadLetters
+from adapters.event_store.follow import Wakeup
+from adapters.event_store.log import PostgresEventLog
+from adapters.event_store.numbers import BlockNumbers
+from adapters.file_store.directory import DirectoryStore
+from adapters.file_store.hashing import Hasher
+from adapters.file_store.s3 import S3Store
+from adapters.file_store.s3_settings import S3Settings
+from adapters.fits.reader import FitsReader
+from adapters.fits.records import stored_path
+from adapters.fits.settings import FitsSettings
+from adapters.jobs.queue import ProcrastinateJobs
+from adapters.jobs.workers import PostgresWorkers
+from adapters.passwords import PostgresPasswords
+from adapters.sky.spherical_sky import SphericalSky
+from adapters.vault.keyring import open_keyring
+from adapters.vault.postgres_vault import PostgresVault
+from api.links import Links
+from api.settings import Settings
+from application.ferry import Ferry
+from application.policies.complete_calibrations import CompleteCalibrations
+from application.policies.delete_when_all_delivered import DeleteWhenAllDelivered
+from application.policies.deliver_to_destinations import DeliverToDestinations
+from application.policies.effects import NudgeWorkers, RemoveDeletedFiles
+from application.policies.engine import PolicyEngine
+from application.policies.follow_destination import FollowDestination
+from application.policies.policy import Effect, Policy
+from application.policies.runner import PolicyRunner
+from application.ports.file_store import FileStore
+from application.sweep import Sweep
+from domain.frame_record import FrameRecord
+from domain.hashes import Hashes
+from projections.accounts import AccountsProjection
+from projections.frames.projection import FramesProjection
+from projections.lookups import ReadModelLookups
+from projections.observations import ObservationsProjection
+from projections.projection import Projection
+from projections.runner import ProjectionRunner, create_missing
+from projections.storage_configs import StorageConfigsProjection
+from projections.transfers import TransfersProjection
+
+
+class Core(msgspec.Struct, frozen=True, kw_only=True):
+    """What every process of Starferry has."""
+
+    settings: Settings
+    conninfo: str
+    pool: ConnectionPool
+    clock: SystemClock
+    sky: SphericalSky
+    log: PostgresEventLog
+    numbers: BlockNumbers
+    store: FileStore
+    reader: FitsReader
+    vault: PostgresVault
+    passwords: PostgresPasswords
+    jobs: ProcrastinateJobs
+    lookups: ReadModelLookups
+    destinations: Destinations
+    links: Links
+
+    def record_path(self, record: FrameRecord, extension: str) -> str:
+        """Where the file store keeps the file of a record that another program has stored."""
+        return stored_path(record, extension)
+
+    def projections(self) -> list[Projection]:
+        """All read models."""
+        return [
+            FramesProjection(self.sky),
+            ObservationsProjection(),
+            StorageConfigsProjection(),
+            TransfersProjection(),
+            AccountsProjection(),
+        ]
+
+    def policies(self) -> list[Policy | Effect]:
+        """All that reacts to events."""
+        return [
+            DeliverToDestinations(self.log, self.lookups),
+            CompleteCalibrations(self.log, self.lookups),
+            DeleteWhenAllDelivered(self.log),
+            FollowDestination(self.log, self.lookups),
+            NudgeWorkers(self.jobs),
+            RemoveDeletedFiles(self.store),
+        ]
+
+    def projection_runner(self) -> ProjectionRunner:
+        """What keeps the read models up to date."""
+        return ProjectionRunner(self.conninfo, self.log, self.projections())
+
+    def policy_engine(self) -> PolicyEngine:
+        """What drives the policies."""
+        dead_letters = PostgresDeadLetters(self.log.datastore)
+        runners = [PolicyRunner(policy, self.log, self.clock, dead_letters) for policy in self.policies()]
+        return PolicyEngine(runners, self.log)
+
+    def wakeup(self) -> Wakeup:
+        """What tells the two above that the log has grown."""
+        return Wakeup(self.conninfo)
+
+    def ferry(self, worker: str) -> Ferry:
+        """What carries transfers, in the name of `worker`."""
+        return Ferry(
+            log=self.log,
+            store=self.store,
+            vault=self.vault,
+            clock=self.clock,
+            open_destination=self.destinations,
+            hash_file=hash_file,
+            worker=worker,
+            schedule=self.settings["STARFERRY_RETRY_SCHEDULE"],
+        )
+
+    def sweep(self) -> Sweep:
+        """What looks for the stuck."""
+        return Sweep(
+            log=self.log,
+            lookup=self.lookups,
+            workers=PostgresWorkers(self.conninfo),
+            jobs=self.jobs,
+            clock=self.clock,
+        )
+
+
+@contextmanager
+def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
+    """Everything, wired to a database that is up to date. Raises Misconfigured."""
+    clock = SystemClock()
+    pool = ConnectionPool(conninfo, min_size=1, max_size=8, kwargs={"autocommit": True}, open=False)
+    pool.open()
+    log = PostgresEventLog(conninfo)
+    jobs = ProcrastinateJobs(conninfo)
+    vault = PostgresVault(pool, open_keyring(settings["STARFERRY_MASTER_KEYS"], settings.data))
+    core = Core(
+        settings=settings,
+        conninfo=conninfo,
+        pool=pool,
+        clock=clock,
+        sky=SphericalSky(),
+        log=log,
+        numbers=BlockNumbers(log.datastore),
+        store=_open_store(settings, clock),
+        reader=FitsReader(FitsSettings.from_environment(settings.environment)),
+        vault=vault,
+        passwords=PostgresPasswords(pool),
+        jobs=jobs,
+        lookups=ReadModelLookups(pool),
+        destinations=Destinations(settings["STARFERRY_FOLDER_ROOTS"], gcs_endpoint=settings["STARFERRY_GCS_URL"]),
+        links=Links(link_key(settings)),
+    )
+    try:
+        vault.check()
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            create_missing(connection, core.projections())
+        yield core
+    finally:
+        jobs.close()
+        log.close()
+        pool.close()
+
+
+def _open_store(settings: Settings, clock: SystemClock) -> FileStore:
+    if settings["FILESTORE_TYPE"] == "local":
+        root = settings["FILESYSTEM_STORAGE_ROOT_DIR"]
+        return DirectoryStore(Path(root) if root else settings.data / "files", link=lambda *_: "", clock=clock)
+    s3 = S3Settings(
+        bucket=settings["BUCKET"],
+        access_key=settings["AWS_ACCESS_KEY_ID"],
+        secret_key=settings["AWS_SECRET_ACCESS_KEY"],
+        region=settings["AWS_DEFAULT_REGION"],
+        addressing_style=settings["S3_ADDRESSING_STYLE"],
+        signature_version=settings["S3_SIGNATURE_VERSION"],
+        days_to_ia=settings["S3_DAYS_TO_IA_STORAGE"],
+        **({"endpoint": settings["S3_ENDPOINT_URL"]} if settings["S3_ENDPOINT_URL"] else {}),
+    )
+    return S3Store(s3, spool=settings.data / "spool", clock=clock)
+
+
+def link_key(settings: Settings) -> bytes:
+    """What signs download links: SECRET_KEY, or 32 random bytes kept in the data folder."""
+    if settings["SECRET_KEY"]:
+        return str(settings["SECRET_KEY"]).encode()
+    file = settings.data / "keys" / "links.key"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = file.with_suffix(f".{random_source.token_hex(4)}")
+        fresh.touch(mode=0o600)
+        fresh.write_bytes(random_source.token_bytes(32))
+        try:
+            file.hardlink_to(fresh)
+        except FileExistsError:
+            pass  # another process was first
+        finally:
+            fresh.unlink()
+    return file.read_bytes()
+
+
+def hash_file(source: BinaryIO) -> tuple[int, Hashes]:
+    """Size and hashes of a whole file, read from its beginning."""
+    source.seek(0)
+    hasher, size = Hasher(), 0
+    while piece := source.read(1024 * 1024):
+        hasher.update(piece)
+        size += len(piece)
+    return size, hasher.result()

@@ -1,0 +1,43 @@
+"""The command line: `starferry`, also `python -m api.cli`."""
+
+from __future__ import annotations
+
+import sys
+
+import rich_click as click
+
+from api.cli import accounts, configuration, events, ingest, projections, run
+from domain.errors import StarferryError
+
+click.rich_click.USE_RICH_MARKUP = False
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="starferry")
+def cli() -> None:
+    """Starferry keeps an observatory's FITS frames and ferries verified copies to where their owners want them."""
+
+
+for command in (
+    run.up,
+    run.api,
+    run.worker,
+    run.demo,
+    projections.projections,
+    ingest.ingest,
+    accounts.user,
+    accounts.token,
+    events.events,
+    events.history,
+    configuration.config,
+):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run a command; an error of the tree is one sentence on standard error and exit code 1."""
+    try:
+        cli.main(standalone_mode=True)
+    except StarferryError as error:
+        sys.stderr.write(f"starferry: {error}\n")
+        sys.exit(1)

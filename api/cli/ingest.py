@@ -1,0 +1,208 @@
+"""`starferry ingest`: files and folders into the archive, here or through an API. Running it again goes on."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import requests
+import rich_click as click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from api.bootstrap import Core, open_core
+from api.cli.opening import data_option, operator, settings_for
+from api.database import opened_database
+from api.settings import Settings
+from application.commands.ingest import ingest_file
+from domain.errors import AlreadyExists, InvalidInput, StarferryError
+
+ENDINGS = (".fits", ".fits.fz", ".fits.gz", ".tar.gz")
+PIECE = 1024 * 1024
+AHEAD = 64
+"""Files handed out before their results are looked at: enough to keep all workers busy."""
+
+Outcome = tuple[str, str]
+"""Path and what came of it: '' ingested, 'known' already there, otherwise why not."""
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--api-root", help="Send the files to this Starferry instead of working on the data folder.")
+@click.option("--token", help="Token for --api-root.", envvar="STARFERRY_TOKEN")
+@click.option("--observation", help="The observation that the files belong to (its id).")
+@click.option("--jobs", default=os.cpu_count() or 2, show_default=True, help="Files at a time.")
+@data_option
+@click.pass_context
+def ingest(
+    context: click.Context,
+    paths: tuple[Path, ...],
+    api_root: str | None,
+    token: str | None,
+    observation: str | None,
+    jobs: int,
+    data: Path | None,
+) -> None:
+    """Ingest FITS files, and all of them below folders. Files that are in the archive already are skipped."""
+    files, missing = _files(paths)
+    failed = len(missing)
+    for path in missing:
+        click.echo(f"{path}: there is no such file or folder.", err=True)
+    counts = {"": 0, "known": 0}
+    columns = (TextColumn("ingesting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("ingest", total=len(files))
+        for path, outcome in _outcomes(files, api_root, token, observation, jobs, data):
+            progress.advance(task)
+            if outcome in counts:
+                counts[outcome] += 1
+            else:
+                failed += 1
+                progress.console.print(f"{path}: {outcome}", markup=False, highlight=False, soft_wrap=True)
+    click.echo(f"{counts['']} ingested, {counts['known']} already there, {failed} failed.")
+    context.exit(1 if failed else 0)
+
+
+def _files(paths: tuple[Path, ...]) -> tuple[list[Path], list[Path]]:
+    """All files to ingest, in order, and the paths that don't exist."""
+    files: list[Path] = []
+    missing: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            files += sorted(found for found in path.rglob("*") if found.name.endswith(ENDINGS) and found.is_file())
+        elif path.exists():
+            files.append(path)
+        else:
+            missing.append(path)
+    return files, missing
+
+
+def _outcomes(
+    files: list[Path],
+    api_root: str | None,
+    token: str | None,
+    observation: str | None,
+    jobs: int,
+    data: Path | None,
+) -> Iterator[Outcome]:
+    if api_root:
+        if not token:
+            raise InvalidInput("--api-root needs a token: give --token or set STARFERRY_TOKEN.")
+        url = f"{api_root.rstrip('/')}/api/v1/ingest"
+        with ThreadPoolExecutor(jobs) as threads:
+            yield from _spread(threads, lambda path: _send(path, url, token, observation), files)
+        return
+    settings = settings_for(data)
+    with opened_database(settings) as conninfo:
+        if len(files) < 4 or jobs == 1:
+            with open_core(settings, conninfo) as core:
+                yield from ((str(path), _ingest_one(core, path, observation)) for path in files)
+            return
+        spawning = multiprocessing.get_context("spawn")  # a fork would share database connections
+        arguments = (data, conninfo, observation)
+        with ProcessPoolExecutor(jobs, spawning, _start_worker, arguments) as processes:
+            yield from _spread(processes, _work, files)
+
+
+def _spread(executor: Executor, work: Callable[[Path], Outcome], files: list[Path]) -> Iterator[Outcome]:
+    """Results in order, with a bounded number of files under way."""
+    rest = iter(files)
+    under_way = [executor.submit(work, path) for path in islice(rest, AHEAD)]
+    while under_way:
+        yield under_way.pop(0).result()
+        under_way += [executor.submit(work, path) for path in islice(rest, 1)]
+
+
+_worker: dict[str, Any] = {}
+
+
+def _start_worker(data: Path | None, conninfo: str, observation: str | None) -> None:
+    _worker["context"] = open_core(Settings(data=data), conninfo)
+    _worker["core"] = _worker["context"].__enter__()
+    _worker["observation"] = observation
+
+
+def _work(path: Path) -> Outcome:
+    return str(path), _ingest_one(_worker["core"], path, _worker["observation"])
+
+
+def _ingest_one(core: Core, path: Path, observation: str | None) -> str:
+    try:
+        with path.open("rb") as source, core.store.staging() as staging:
+            while piece := source.read(PIECE):
+                staging.write(piece)
+            ingest_file(
+                staging.finish(),
+                path.name,
+                reader=core.reader,
+                store=core.store,
+                log=core.log,
+                numbers=core.numbers,
+                clock=core.clock,
+                cause=operator(),
+                observation=observation,
+            )
+    except AlreadyExists:
+        return "known"
+    except StarferryError as error:
+        return str(error)
+    except OSError as error:
+        return f"{path.name} can't be read: {error.strerror}."
+    return ""
+
+
+def _send(path: Path, url: str, token: str, observation: str | None) -> Outcome:
+    try:
+        with path.open("rb") as source:
+            body = _Multipart(source, path, {"observation": observation} if observation else {})
+            answer = requests.post(
+                url,
+                data=body,
+                timeout=600,
+                headers={"Authorization": f"Token {token}", "Content-Type": body.content_type},
+            )
+    except requests.RequestException as error:
+        return str(path), f"The API can't be reached: {type(error).__name__}."
+    except OSError as error:
+        return str(path), f"{path.name} can't be read: {error.strerror}."
+    if answer.status_code == 201:
+        return str(path), ""
+    try:
+        problem = answer.json()
+    except ValueError:
+        problem = {}
+    if answer.status_code == 409 and problem.get("type") == "urn:starferry:AlreadyExists":
+        return str(path), "known"
+    return str(path), problem.get("detail") or f"The API answered {answer.status_code}."
+
+
+class _Multipart:
+    """A multipart body that is read from the file as it is sent."""
+
+    def __init__(self, source: BinaryIO, path: Path, fields: dict[str, str]) -> None:
+        boundary = secrets.token_hex(16)
+        self.content_type = f"multipart/form-data; boundary={boundary}"
+        head = "".join(
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+            for name, value in fields.items()
+        )
+        quoted = path.name.replace('"', "%22")
+        head += f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{quoted}"\r\n\r\n'
+        self._head, self._tail = head.encode(), f"\r\n--{boundary}--\r\n".encode()
+        self._source = source
+        self._size = os.fstat(source.fileno()).st_size
+
+    def __len__(self) -> int:
+        return len(self._head) + self._size + len(self._tail)
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._head
+        while piece := self._source.read(PIECE):
+            yield piece
+        yield self._tail

@@ -1,0 +1,164 @@
+"""The processes: `up` runs them all, `api`, `projections` and `worker` one each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import rich_click as click
+import structlog
+
+from api.cli.opening import data_option, opened, settings_for
+from api.cli.supervisor import Supervisor, only_one
+from api.database import opened_database
+
+logger = structlog.get_logger()
+
+host_option: Callable[..., Callable[..., None]] = click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on."
+)
+port_option: Callable[..., Callable[..., None]] = click.option(
+    "--port", default=8000, show_default=True, help="Port to listen on."
+)
+
+
+@click.command()
+@host_option
+@port_option
+@data_option
+def up(host: str, port: int, data: Path | None) -> None:
+    """Run everything: database (unless one is set), API, read models, policies and a worker."""
+    settings = settings_for(data)
+    with only_one(settings.data), opened_database(settings), Supervisor(settings, host, port) as supervisor:
+        supervisor.start()
+        click.echo(f"Starferry is ready at {supervisor.address}/ (data in {settings.data}). Ctrl-C stops it.")
+        supervisor.wait()
+
+
+@click.command()
+@host_option
+@port_option
+@data_option
+def api(host: str, port: int, data: Path | None) -> None:
+    """Run one API process."""
+    import uvicorn
+
+    from api.app import create_app
+
+    settings = settings_for(data)
+    with opened_database(settings) as conninfo:
+        uvicorn.run(
+            create_app(settings, conninfo),
+            host=host,
+            port=port,
+            access_log=False,
+            log_level="warning",
+            timeout_graceful_shutdown=5,
+            server_header=False,
+        )
+
+
+@click.command()
+@data_option
+def worker(data: Path | None) -> None:
+    """Run one worker process: it carries transfers and sweeps up what got stuck."""
+    from adapters.jobs.worker import run_worker
+    from adapters.jobs.workers import WorkerIdentity
+
+    with opened(data) as core:
+        identity = WorkerIdentity(core.conninfo)
+        ferry = core.ferry(identity.name)
+        try:
+            asyncio.run(
+                _until_stopped(
+                    run_worker(
+                        core.conninfo,
+                        ferry.carry,
+                        core.sweep().run,
+                        concurrency=core.settings["STARFERRY_WORKERS"],
+                        sweep_seconds=core.settings["STARFERRY_SWEEP_SECONDS"],
+                    )
+                )
+            )
+        finally:
+            identity.close()
+    # carriers that still upload are abandoned: the lock is gone, so another worker goes on where they were
+    os._exit(0)
+
+
+def run_projections(data: Path | None) -> None:
+    """Keep the read models up to date and drive the policies, until stopped."""
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    with opened(data) as core:
+        runner, engine, wakeup = core.projection_runner(), core.policy_engine(), core.wakeup()
+        wakeup.on_growth(runner.wake)
+        wakeup.on_growth(engine.wake)
+        threads = [
+            threading.Thread(target=runner.run, name="projections"),
+            threading.Thread(target=_alone, args=(core.conninfo, engine.run, stopped), name="policies"),
+        ]
+        wakeup.start()
+        for thread in threads:
+            thread.start()
+        stopped.wait()
+        wakeup.stop()
+        runner.stop()
+        engine.stop()
+        for thread in threads:
+            thread.join(timeout=5)
+
+
+@click.command()
+@host_option
+@port_option
+@click.option("--frames", default=24, show_default=True, help="How many files the made-up night has.")
+@data_option
+def demo(host: str, port: int, frames: int, data: Path | None) -> None:
+    """Run everything on a small made-up night, delivered to a folder: something to look at within a minute."""
+    from api.cli.demo import play
+
+    folder = data or Path("demo-data")
+    os.environ["STARFERRY_FOLDER_ROOTS"] = str((folder / "delivered").absolute())
+    settings = settings_for(folder)
+    with only_one(settings.data), opened_database(settings), Supervisor(settings, host, port) as supervisor:
+        supervisor.start()
+        play(settings, supervisor.address, frames)
+        supervisor.wait()
+
+
+def _alone(conninfo: str, work: Callable[[], None], stopped: threading.Event) -> None:
+    """Run `work` while holding the policies' lock: only one process drives them."""
+    import psycopg
+
+    while not stopped.is_set():
+        try:
+            with psycopg.connect(conninfo, autocommit=True) as connection:
+                while not stopped.is_set():
+                    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (POLICY_LOCK,)).fetchone()
+                    if row == (True,):
+                        work()
+                        return
+                    stopped.wait(1.0)
+        except psycopg.OperationalError:
+            logger.warning("the policies' lock was lost; trying again")
+            stopped.wait(1.0)
+
+
+POLICY_LOCK = 7236837103
+
+
+async def _until_stopped(work: asyncio.coroutines.Coroutine) -> None:  # type: ignore[name-defined]
+    """Run a coroutine until SIGTERM or SIGINT."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

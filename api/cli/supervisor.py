@@ -1,0 +1,124 @@
+"""Starts the processes of `up`, keeps them running, and stops them together."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import requests
+import structlog
+
+from api.settings import Settings
+from domain.errors import Misconfigured, RetryLater
+
+logger = structlog.get_logger()
+
+START_SECONDS = 60.0
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+@contextlib.contextmanager
+def only_one(data: Path) -> Iterator[None]:
+    """Hold the data folder. Raises Misconfigured when another `up` or `demo` has it."""
+    data.mkdir(parents=True, exist_ok=True)
+    with (data / "up.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            other = file.read().strip() or "unknown"
+            raise Misconfigured(
+                f"Another Starferry (process {other}) is running on {data}; stop it first, or choose another --data."
+            ) from None
+        file.seek(0)
+        file.truncate()
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+class Supervisor:
+    """The children of one `up`: API, projections and policies, worker. One that ends is started again."""
+
+    def __init__(self, settings: Settings, host: str, port: int) -> None:
+        self.address = f"http://{host}:{port}"
+        self._settings = settings
+        self._commands = {
+            "api": ["api", "--host", host, "--port", str(port)],
+            "projections": ["projections"],
+            "worker": ["worker"],
+        }
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._stopping = threading.Event()
+
+    def __enter__(self) -> Supervisor:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stopping.set())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._stop()
+
+    def start(self) -> None:
+        """Start all and return when the API is ready. Raises RetryLater when it doesn't get there in a minute."""
+        for name in self._commands:
+            self._launch(name)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and not self._stopping.is_set():
+            api = self._children["api"].poll()
+            if api is not None:
+                raise Misconfigured(f"The API process ended at once (exit code {api}); the lines above say why.")
+            with contextlib.suppress(requests.RequestException):
+                if requests.get(f"{self.address}/readyz", timeout=2).status_code == 200:
+                    return
+            self._stopping.wait(0.05)
+        if not self._stopping.is_set():
+            raise RetryLater(f"The API wasn't ready after {START_SECONDS:.0f} seconds.")
+
+    def wait(self) -> None:
+        """Until SIGTERM or SIGINT; a child that ends meanwhile is started again, at most once a second."""
+        while not self._stopping.wait(0.5):
+            for name, child in self._children.items():
+                if child.poll() is not None:
+                    logger.error("process ended; starting it again", process=name, exit_code=child.returncode)
+                    self._stopping.wait(0.5)
+                    self._launch(name)
+
+    def _launch(self, name: str) -> None:
+        command = [sys.executable, "-m", "api.cli", *self._commands[name], "--data", str(self._settings.data)]
+        root = Path(__file__).resolve().parents[2]
+        self._children[name] = subprocess.Popen(
+            command,
+            env={**os.environ, "PYTHONPATH": str(root)},
+            stdin=subprocess.DEVNULL,
+            preexec_fn=_die_with_parent,
+        )
+
+    def _stop(self) -> None:
+        for child in self._children.values():
+            if child.poll() is None:
+                child.terminate()
+        deadline = time.monotonic() + 10
+        for child in self._children.values():
+            try:
+                child.wait(timeout=max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+
+def _die_with_parent() -> None:
+    """Even a supervisor that is killed leaves no children behind (prctl(2), Linux)."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.setsid()  # Ctrl-C goes to the supervisor alone, which stops the children in order

@@ -1,0 +1,67 @@
+"""Downloads: signed links serve a version's bytes (with ranges), or redirect to the store that does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from litestar import Response, get
+from litestar.response import Redirect, Stream
+
+from api.serving import AnyRequest, in_thread, serving_of
+from domain.errors import NotFound
+
+PIECE = 1024 * 1024
+
+
+@get("/files/{version_id:int}/{filename:str}")
+async def download(request: AnyRequest, version_id: int, filename: str) -> Response[bytes] | Stream | Redirect:
+    """The bytes of one version, to whoever holds a valid link."""
+    serving = serving_of(request)
+    expires = request.query_params.get("expires", "")
+    signature = request.query_params.get("signature", "")
+    serving.core.links.check(version_id, int(expires) if expires.isdecimal() else 0, signature)
+    stored = await serving.frames.stored_file(version_id)
+    if stored is None:
+        raise NotFound("This file is no longer in the archive.")
+    path, key, name, deleted = stored
+    if deleted:
+        raise NotFound("This file was deleted from the server after its copies had been delivered.")
+    store = serving.core.store
+    if link := await in_thread(store.url, path, key, filename=name):
+        return Redirect(link)
+    source = await in_thread(store.open, path, key)
+    size = await in_thread(store.size, path, key)
+    start, end, status = _range(request.headers.get("range", ""), size)
+    if status == 416:
+        source.close()
+        return Response(b"", status_code=416, headers={"Content-Range": f"bytes */{size}"})
+    headers = {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Accept-Ranges": "bytes",
+        "Content-Length": str(end - start),
+        "ETag": f'"{key}"',
+    }
+    if status == 206:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    return Stream(_pieces(source, start, end), status_code=status, media_type="application/octet-stream", headers=headers)
+
+
+def _range(text: str, size: int) -> tuple[int, int, int]:
+    """Start, end (exclusive) and status for a Range header (RFC 9110, one range; others are ignored)."""
+    match = re.fullmatch(r"bytes=(\d*)-(\d*)", text.strip())
+    if not match or match[0] == "bytes=-":
+        return 0, size, 200
+    first, last = match[1], match[2]
+    start = max(0, size - int(last)) if not first else int(first)
+    end = min(int(last) + 1, size) if first and last else size
+    return (start, end, 206) if start < end else (0, 0, 416)
+
+
+def _pieces(source: BinaryIO, start: int, end: int) -> Iterator[bytes]:
+    with source:
+        source.seek(start)
+        while start < end and (piece := source.read(min(PIECE, end - start))):
+            start += len(piece)
+            yield piece

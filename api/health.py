@@ -1,0 +1,72 @@
+"""Is it alive, is it ready, how is it doing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import MediaType, Response, get
+
+from api.ocs.answers import json_answer
+from api.serving import AnyRequest, serving_of
+
+MOST_LAG = 10_000
+"""Events that a read model may be behind before this process stops calling itself ready."""
+
+
+@get("/healthz")
+async def alive() -> Response[bytes]:
+    """The process answers."""
+    return json_answer({"status": "ok"})
+
+
+@get("/readyz")
+async def ready(request: AnyRequest) -> Response[bytes]:
+    """The database answers, and no read model has failed or fallen far behind."""
+    state = await _state(request)
+    checks = {
+        "database": True,
+        "projections": not state["failed"],
+        "projection_lag": max(state["lag"].values(), default=0) <= MOST_LAG,
+        "queue": state["queued"] is not None,
+    }
+    good = all(checks.values())
+    return json_answer({"ready": good, "checks": checks, "lag": state["lag"]}, status=200 if good else 503)
+
+
+@get("/metrics", media_type=MediaType.TEXT)
+async def metrics(request: AnyRequest) -> str:
+    """Prometheus text format."""
+    state = await _state(request)
+    lines = ["# TYPE starferry_log_position gauge", f"starferry_log_position {state['head']}"]
+    lines.append("# TYPE starferry_projection_lag_events gauge")
+    lines += [f'starferry_projection_lag_events{{projection="{name}"}} {lag}' for name, lag in state["lag"].items()]
+    lines.append("# TYPE starferry_policy_position gauge")
+    lines += [f'starferry_policy_position{{policy="{name}"}} {at}' for name, at in state["policies"].items()]
+    lines.append("# TYPE starferry_transfers gauge")
+    lines += [f'starferry_transfers{{status="{status}"}} {count}' for status, count in state["transfers"].items()]
+    lines.append("# TYPE starferry_dead_letters gauge")
+    lines.append(f"starferry_dead_letters {state['dead_letters']}")
+    return "\n".join(lines) + "\n"
+
+
+async def _state(request: AnyRequest) -> dict[str, Any]:
+    async with serving_of(request).pool.connection() as connection:
+
+        async def rows(statement: str) -> list[Any]:
+            return await (await connection.execute(statement.encode())).fetchall()
+
+        ((head,),) = await rows("SELECT coalesce(max(notification_id), 0) FROM starferry.starferry_events")
+        projections = await rows("SELECT name, position, failure FROM starferry.projection ORDER BY name")
+        policies = await rows("SELECT name, position FROM starferry.consumer ORDER BY name")
+        transfers = await rows("SELECT status, count(*) FROM read_transfers.transfer GROUP BY 1")
+        ((dead,),) = await rows("SELECT count(*) FROM starferry.dead_letter")
+        ((queued,),) = await rows("SELECT count(*) FROM procrastinate.procrastinate_jobs WHERE status = 'todo'")
+    return {
+        "head": head,
+        "lag": {name: max(0, head - position) for name, position, _ in projections},
+        "failed": [name for name, _, failure in projections if failure],
+        "policies": {name.removeprefix("policy:"): position for name, position in policies},
+        "transfers": dict(transfers),
+        "dead_letters": dead,
+        "queued": queued,
+    }

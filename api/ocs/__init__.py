@@ -1,0 +1,1 @@
+"""The OCS-compatible surface at the host's root (contracts: science archive 2.7)."""

@@ -1,0 +1,89 @@
+"""The small routes: root map, versions, profile, health, robots."""
+
+from __future__ import annotations
+
+from litestar import MediaType, Response, get
+
+from api.ocs.answers import json_answer
+from api.ocs.filters import parse_controls
+from api.serving import AnyRequest, base_url, serving_of
+from application.permissions import must_be_known
+from domain.errors import Forbidden, NotFound
+
+
+@get("/")
+async def root(request: AnyRequest) -> Response[bytes]:
+    """Where the lists are."""
+    base = base_url(serving_of(request).core, request)
+    return json_answer({name: f"{base}/{name}/" for name in ("frames", "versions", "thumbnails")})
+
+
+@get("/versions")
+async def list_versions(request: AnyRequest) -> Response[bytes]:
+    """Versions for staff; `?md5=` is how ingesters ask whether a file is there, so its count is exact."""
+    serving = serving_of(request)
+    principal = await serving.viewer(request)
+    must_be_known(principal)
+    if not (principal.is_staff or principal.is_superuser):
+        raise Forbidden("You do not have permission to perform this action.")
+    parameters = request.query_params.multi_items()
+    settings = serving.core.settings
+    controls = parse_controls(
+        parameters, default_limit=settings["PAGINATION_DEFAULT_LIMIT"], max_limit=settings["PAGINATION_MAX_LIMIT"]
+    )
+    md5 = dict(parameters).get("md5") or None
+    link = serving.link(request)
+    rows, count, more = await serving.frames.versions(link, md5=md5, limit=controls.limit, offset=controls.offset)
+    if md5 and not rows and await serving.gate.catch_up():
+        rows, count, more = await serving.frames.versions(link, md5=md5, limit=controls.limit)
+    base = f"{base_url(serving.core, request)}/versions/?limit={controls.limit}&offset="
+    return json_answer(
+        {
+            "count": count,
+            "next": f"{base}{controls.offset + controls.limit}" if more else None,
+            "previous": f"{base}{max(0, controls.offset - controls.limit)}" if controls.offset else None,
+            "results": rows,
+            "count_estimated": False,
+        }
+    )
+
+
+@get("/versions/{version_id:int}")
+async def version_detail(request: AnyRequest, version_id: int) -> Response[bytes]:
+    """One version, for staff."""
+    serving = serving_of(request)
+    principal = await serving.viewer(request)
+    must_be_known(principal)
+    if not (principal.is_staff or principal.is_superuser):
+        raise Forbidden("You do not have permission to perform this action.")
+    rows, _, _ = await serving.frames.versions(serving.link(request), version_id=version_id)
+    if not rows:
+        raise NotFound("No Version matches the given query.")
+    return json_answer(rows[0])
+
+
+@get("/profile")
+async def profile(request: AnyRequest) -> Response[bytes]:
+    """Who am I."""
+    principal = await serving_of(request).viewer(request)
+    if not principal.authenticated:
+        return json_answer({"username": "", "profile": {}, "is_staff": False})
+    return json_answer(
+        {
+            "username": principal.username,
+            "profile": {"proposals": list(principal.proposals)},
+            "is_staff": principal.is_staff,
+        }
+    )
+
+
+@get("/health")
+async def health() -> Response[bytes]:
+    """For load balancers."""
+    return json_answer("ok")
+
+
+@get("/robots.txt", media_type=MediaType.TEXT)
+async def robots() -> str:
+    """Nothing here for crawlers."""
+    return "User-agent: *\nDisallow: /\n"

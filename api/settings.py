@@ -1,0 +1,190 @@
+"""What can be set, by environment variables or a TOML file, and where each value in force comes from.
+
+An unknown STARFERRY_ name, or a value that can't be right, stops the start with a sentence that names it.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from domain.errors import Misconfigured
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _positive(value: str) -> int:
+    number = int(value)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _seconds(value: str) -> tuple[float, ...]:
+    schedule = tuple(float(part) for part in value.split(",") if part.strip())
+    if any(wait < 0 for wait in schedule):
+        raise ValueError
+    return schedule
+
+
+def _paths(value: str) -> tuple[Path, ...]:
+    paths = tuple(Path(part) for part in value.split(":") if part)
+    if any(not path.is_absolute() for path in paths):
+        raise ValueError
+    return paths
+
+
+def _words(value: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in value.split(",") if word.strip())
+
+
+def _loopback_url(value: str) -> str:
+    """Only loopback: these send credentials to whoever answers there."""
+    parts = urlsplit(value)
+    host = parts.hostname or ""
+    if value and (parts.scheme not in ("http", "https") or not (host == "localhost" or ip_address(host).is_loopback)):
+        raise ValueError
+    return value.rstrip("/")
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in choices:
+            raise ValueError
+        return value
+
+    return parse
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One setting: its name, default, what it means, and how its text becomes a value."""
+
+    name: str
+    default: str
+    meaning: str
+    parse: Callable[[str], Any] = _text
+    secret: bool = False
+
+
+CONFIGURATION_TYPES = "BIAS,DARK,EXPOSE,SPECTRUM,LAMPFLAT,SKYFLAT,STANDARD,TRAILED,GUIDE,EXPERIMENTAL,CATALOG"
+SETTINGS = {
+    setting.name: setting
+    for setting in (
+        Setting("DATABASE_URL", "", "PostgreSQL 14 or later; empty: the embedded one, or DB_HOST and its kin", _text, True),
+        Setting("DB_HOST", "", "the same in OCS's words"),
+        Setting("DB_PORT", "5432", "port of DB_HOST", _positive),
+        Setting("DB_NAME", "archive", "database at DB_HOST"),
+        Setting("DB_USER", "postgres", "user at DB_HOST"),
+        Setting("DB_PASS", "postgres", "password at DB_HOST", _text, True),
+        Setting("SECRET_KEY", "", "signs links; empty: a random one kept in the data folder", _text, True),
+        Setting("CONFIGURATION_TYPES", CONFIGURATION_TYPES, "accepted configuration types", _words),
+        Setting("SCIENCE_CONFIGURATION_TYPES", "EXPOSE,TARGET,SPECTRUM,CATALOG,OBJECT", "not calibrations", _words),
+        Setting("PAGINATION_DEFAULT_LIMIT", "100", "rows of a page", _positive),
+        Setting("PAGINATION_MAX_LIMIT", "1000", "most rows of a page", _positive),
+        Setting("FILESTORE_TYPE", "local", "where files are kept", _one_of("local", "s3")),
+        Setting("FILESYSTEM_STORAGE_ROOT_DIR", "", "folder of the local store; empty: `files` in the data folder"),
+        Setting("BUCKET", "", "bucket of the s3 store"),
+        Setting("AWS_ACCESS_KEY_ID", "", "access key of the s3 store", _text, True),
+        Setting("AWS_SECRET_ACCESS_KEY", "", "secret key of the s3 store", _text, True),
+        Setting("AWS_DEFAULT_REGION", "", "region of the s3 store"),
+        Setting("S3_ENDPOINT_URL", "", "endpoint of the s3 store; empty: AWS"),
+        Setting("S3_SIGNATURE_VERSION", "s3v4", "signature of the s3 store"),
+        Setting("S3_ADDRESSING_STYLE", "virtual", "addressing of the s3 store", _one_of("virtual", "path", "auto")),
+        Setting("S3_DAYS_TO_IA_STORAGE", "60", "older frames go to infrequent-access storage", int),
+        Setting("STARFERRY_DATA", "./data", "folder for everything that is kept on this machine"),
+        Setting("STARFERRY_PUBLIC_URL", "", "how clients reach the API; empty: as the request says", lambda v: v.rstrip("/")),
+        Setting("STARFERRY_MASTER_KEYS", "", "master keys `id:base64,…`; empty: a key file in the data folder", _text, True),
+        Setting("STARFERRY_FOLDER_ROOTS", "", "roots that folder destinations may use, separated by `:`", _paths),
+        Setting("STARFERRY_RETRY_SCHEDULE", "300,600,1200", "seconds to wait after each failure", _seconds),
+        Setting("STARFERRY_WORKERS", "4", "transfers that one worker process carries at a time", _positive),
+        Setting("STARFERRY_SWEEP_SECONDS", "60", "how often a worker looks for what got stuck", float),
+        Setting("STARFERRY_MAX_FRAME_BYTES", str(16 << 30), "most bytes of a file, also unpacked", _positive),
+        Setting("STARFERRY_TOKEN", "", "token for `starferry ingest --api-root`", _text, True),
+        Setting("STARFERRY_LOG_LEVEL", "info", "least level that is logged", _one_of("debug", "info", "warning", "error")),
+        Setting("STARFERRY_DROPBOX_URL", "", "send the Dropbox SDK here (loopback, for tests)", _loopback_url),
+        Setting("STARFERRY_GOOGLE_DRIVE_URL", "", "send the Drive SDK here (loopback, for tests)", _loopback_url),
+        Setting("STARFERRY_GCS_URL", "", "send the Cloud Storage SDK here (loopback, for tests)", _loopback_url),
+        Setting("STARFERRY_GOOGLE_OAUTH_URL", "", "send Google sign-in here (loopback, for tests)", _loopback_url),
+        Setting("STARFERRY_CONFIG", "", "a TOML file with any of these settings"),
+    )
+}
+
+
+class Settings:
+    """The settings in force. `settings["NAME"]` is a parsed value; `sources["NAME"]` says where it comes from."""
+
+    def __init__(self, environment: Mapping[str, str] | None = None, *, data: Path | None = None) -> None:
+        self.environment = dict(os.environ if environment is None else environment)
+        file = self._file()
+        self.values: dict[str, Any] = {}
+        self.sources: dict[str, str] = {}
+        self.texts: dict[str, str] = {}
+        self._refuse_unknown(self.environment, "the environment")
+        self._refuse_unknown(file, "the configuration file")
+        for name, setting in SETTINGS.items():
+            if name in self.environment:
+                text, source = self.environment[name], "environment"
+            elif name in file:
+                text, source = file[name], "file"
+            else:
+                text, source = setting.default, "default"
+            if name == "STARFERRY_DATA" and data is not None:
+                text, source = str(data), "command line"
+            try:
+                self.values[name] = setting.parse(text)
+            except ValueError:
+                shown = "its value" if setting.secret else f"{text!r}"
+                raise Misconfigured(f"{name} can't be {shown}: it is {setting.meaning}.") from None
+            self.texts[name], self.sources[name] = text, source
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    @property
+    def data(self) -> Path:
+        """The data folder, absolute."""
+        return Path(self.values["STARFERRY_DATA"]).expanduser().absolute()
+
+    @property
+    def database_url(self) -> str:
+        """Where PostgreSQL is, when it isn't the embedded one; else empty."""
+        if self["DATABASE_URL"]:
+            return str(self["DATABASE_URL"])
+        if not self["DB_HOST"]:
+            return ""
+        user, password = quote(self["DB_USER"], safe=""), quote(self["DB_PASS"], safe="")
+        return f"postgresql://{user}:{password}@{self['DB_HOST']}:{self['DB_PORT']}/{self['DB_NAME']}"
+
+    def shown(self) -> list[tuple[str, str, str]]:
+        """Name, value and source of every setting, secrets masked."""
+        rows = []
+        for name, setting in SETTINGS.items():
+            text = self.texts[name]
+            rows.append((name, "********" if setting.secret and text else text, self.sources[name]))
+        return rows
+
+    def _file(self) -> dict[str, str]:
+        path = self.environment.get("STARFERRY_CONFIG", "")
+        if not path:
+            return {}
+        try:
+            loaded = tomllib.loads(Path(path).read_text())
+        except OSError as error:
+            raise Misconfigured(f"STARFERRY_CONFIG names {path}, which can't be read: {error.strerror}.") from error
+        except tomllib.TOMLDecodeError as error:
+            raise Misconfigured(f"The configuration file {path} isn't TOML: {error}.") from error
+        return {name: str(value) for name, value in loaded.items()}
+
+    def _refuse_unknown(self, given: Mapping[str, str], where: str) -> None:
+        for name in given:
+            if name.startswith("STARFERRY_") and name not in SETTINGS:
+                raise Misconfigured(f"{name} in {where} isn't a setting of Starferry; `starferry config` lists them.")

@@ -1,0 +1,1 @@
+"""Our own JSON API below /api/v1: problem details for errors, cursors for lists."""

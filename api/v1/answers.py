@@ -1,0 +1,43 @@
+"""How the own API answers: JSON bodies, and lists with opaque cursors."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Any
+
+from litestar import Response
+
+from api.ocs.answers import json_answer
+from api.serving import AnyRequest
+from domain.errors import InvalidInput
+
+__all__ = ["Window", "json_answer", "listing", "window"]
+
+Window = tuple[int, int]
+"""Rows with numbers below the first, at most as many as the second says."""
+
+LARGEST = 2**62
+
+
+def window(request: AnyRequest) -> Window:
+    """Where a list continues, from `cursor` and `limit` (default 100, at most 1000). Raises InvalidInput."""
+    text = request.query_params.get("limit", "100")
+    if not text.isdecimal() or not 1 <= int(text[:9]) <= 1000:
+        raise InvalidInput("limit is a number from 1 to 1000.", field="limit")
+    cursor = request.query_params.get("cursor", "")
+    if not cursor:
+        return LARGEST, int(text)
+    try:
+        return int(base64.urlsafe_b64decode(cursor.encode()).decode()), int(text)
+    except (ValueError, binascii.Error, UnicodeDecodeError):
+        raise InvalidInput("This cursor isn't one that a list gave you.", field="cursor") from None
+
+
+def listing(rows: Sequence[dict[str, Any]], limit: int, numbers: Sequence[int]) -> Response[bytes]:
+    """A page of rows (one more than `limit` was fetched to see whether there are more)."""
+    more = len(rows) > limit
+    cursor = base64.urlsafe_b64encode(str(numbers[limit - 1]).encode()).decode() if more else None
+    return json_answer({"results": rows[:limit], "next_cursor": cursor})
+

@@ -1,0 +1,70 @@
+"""`/api/v1/audit` and `/api/v1/events`: what happened, from the events, for those who may know."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from litestar import Response, get
+
+from api.ocs.filters import moment
+from api.serving import AnyRequest, in_thread, serving_of
+from api.v1.answers import json_answer
+from application.history import entries, frame_life, stream_history
+from application.permissions import Principal, must_be_known, must_be_superuser
+from domain.errors import InvalidInput, NotFound
+
+
+@get("/audit/{kind:str}/{name:str}")
+async def audit(request: AnyRequest, kind: str, name: str) -> Response[bytes]:
+    """The history of one aggregate. Superusers may ask for all; others for transfers and frames that they can see."""
+    serving = serving_of(request)
+    viewer = await serving.viewer(request)
+    must_be_known(viewer)
+    kind = kind.replace("-", "_")
+    await _must_see(request, viewer, kind, name)
+    at = _time(request.query_params.get("at", ""))
+    core = serving.core
+    if kind == "frame":
+        rows = await serving.deliveries.transfers(viewer, {"frame": name}, below=2**62, limit=1000)
+        history = await in_thread(frame_life, core.log, [row["id"] for row in rows], name, at=at)
+    else:
+        history = await in_thread(stream_history, core.log, kind, name, at=at)
+    return json_answer({"kind": kind, "id": name, "results": history})
+
+
+@get("/events")
+async def events(request: AnyRequest) -> Response[bytes]:
+    """The feed of all events after a position, in order, for superusers."""
+    serving = serving_of(request)
+    must_be_superuser(await serving.viewer(request))
+    after = request.query_params.get("after", "0")
+    limit = request.query_params.get("limit", "100")
+    if not (after.isdecimal() and len(after) < 19 and limit.isdecimal() and 1 <= int(limit[:9]) <= 1000):
+        raise InvalidInput("after is a position, limit a number from 1 to 1000.")
+    batch = await in_thread(serving.core.log.read, int(after), int(limit))
+    return json_answer({"results": entries(batch.events), "position": batch.upto})
+
+
+async def _must_see(request: AnyRequest, viewer: Principal, kind: str, name: str) -> None:
+    if viewer.is_superuser:
+        return
+    serving = serving_of(request)
+    visible = False
+    if kind == "frame":
+        link = serving.link(request)
+        visible = await serving.frames.by_basename(name, viewer, serving.core.clock.now(), link) is not None
+    elif kind == "transfer":
+        visible = bool(await serving.deliveries.transfers(viewer, {}, below=2**62, limit=1, transfer=name))
+    elif kind == "observation":
+        visible = bool(await serving.deliveries.observations(viewer, below=2**62, limit=1, observation=name))
+    elif kind == "storage_config":
+        visible = bool(await serving.deliveries.configs(viewer, below=2**62, limit=1, config=name))
+    if not visible:
+        raise NotFound(f"There is no {kind.replace('_', ' ')} {name}.")
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return moment(text) if text else None
+    except ValueError:
+        raise InvalidInput("at is a time such as 2026-11-20T12:00:00Z.", field="at") from None

@@ -1,0 +1,100 @@
+"""`/api/v1/observations`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Response, get, patch, post
+
+from adapters.ids import new_id
+from api.read_gate import HEADER
+from api.serving import AnyRequest, cause, in_thread, serving_of
+from api.v1.answers import json_answer, listing, window
+from application.commands.observations import NewObservation, select_destinations, submit_observation
+from application.permissions import must_be_known
+from domain.errors import NotFound
+
+
+class ObservationBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What an owner sends."""
+
+    name: str
+    observation_id: int | None = None
+    project: str = ""
+    target: str = ""
+    destinations: tuple[str, ...] = ()
+
+
+class DestinationsBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Where the files go from now on."""
+
+    destinations: tuple[str, ...]
+
+
+@get("/observations")
+async def list_observations(request: AnyRequest) -> Response[bytes]:
+    """The asker's observations, newest first."""
+    serving = serving_of(request)
+    viewer = await serving.viewer(request)
+    must_be_known(viewer)
+    below, limit = window(request)
+    rows = await serving.deliveries.observations(viewer, below=below, limit=limit + 1)
+    return listing([_shown(row) for row in rows], limit, [row["number"] for row in rows])
+
+
+@get("/observations/{observation:str}")
+async def observation_detail(request: AnyRequest, observation: str) -> Response[bytes]:
+    """One observation with the transfers of its files."""
+    serving = serving_of(request)
+    viewer = await serving.viewer(request)
+    must_be_known(viewer)
+    below, _ = window(request)
+    rows = await serving.deliveries.observations(viewer, below=below, limit=1, observation=observation)
+    if not rows:
+        raise NotFound("There is no such observation.")
+    return json_answer(_shown(rows[0]))
+
+
+@post("/observations")
+async def create_observation(request: AnyRequest) -> Response[bytes]:
+    """Submit an observation with its destinations."""
+    serving = serving_of(request)
+    principal = await serving.viewer(request)
+    body = msgspec.json.decode(await request.body(), type=ObservationBody)
+    core = serving.core
+    new = NewObservation(
+        name=body.name,
+        code=new_id("obs"),
+        observation_id=body.observation_id,
+        project=body.project,
+        target=body.target,
+        destinations=body.destinations,
+    )
+    observation = await in_thread(
+        submit_observation, core.log, core.clock, cause(principal, "api"), principal, new
+    )
+    position = await in_thread(core.log.head)
+    serving.gate.wrote(principal.username, position)
+    answer = {**msgspec.structs.asdict(body), "id": observation, "owner": principal.username}
+    return json_answer(answer, status=201, headers={HEADER: str(position)})
+
+
+@patch("/observations/{observation:str}")
+async def change_destinations(request: AnyRequest, observation: str) -> Response[bytes]:
+    """Select other destinations; files that arrived before are delivered there too."""
+    serving = serving_of(request)
+    principal = await serving.viewer(request)
+    must_be_known(principal)
+    body = msgspec.json.decode(await request.body(), type=DestinationsBody)
+    core = serving.core
+    position = await in_thread(
+        select_destinations, core.log, core.clock, cause(principal, "api"), principal, observation, body.destinations
+    )
+    serving.gate.wrote(principal.username, position)
+    answer = {"id": observation, "destinations": body.destinations}
+    return json_answer(answer, headers={HEADER: str(position)})
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "number"}

@@ -1,0 +1,193 @@
+"""`/api/v1/storage-configs`. An answer never holds a secret: only which credentials are set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Response, delete, get, patch, post
+from msgspec import UNSET, UnsetType
+
+from adapters.ids import new_id
+from api.read_gate import HEADER
+from api.serving import AnyRequest, Serving, cause, in_thread, serving_of
+from api.v1.answers import json_answer, listing, window
+from application.commands.storage_configs import (
+    ConfigChange,
+    NewStorageConfig,
+    create_storage_config,
+    delete_storage_config,
+    edit_storage_config,
+    load_config,
+    test_storage_config,
+)
+from application.commands.transfers import retry_failed_of_config
+from application.permissions import Principal, must_be_known, must_see_config
+from domain.errors import Conflict, NotFound
+from domain.storage_configs import FileContent, Provider, Scope, Settings
+
+
+class ConfigBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A new configuration as it is sent."""
+
+    provider: Provider
+    display_name: str
+    credentials: dict[str, str] = {}
+    scope: Scope = "personal"
+    scope_id: str = ""
+    destination_path: str = "/"
+    path_template: str = ""
+    file_content: FileContent = "raw"
+    delete_from_server: bool = False
+    enabled: bool = True
+    comment: str = ""
+
+
+class ConfigPatch(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """An edit as it is sent: what is left out stays."""
+
+    provider: Provider | UnsetType = UNSET
+    display_name: str | UnsetType = UNSET
+    credentials: dict[str, str] = {}
+    destination_path: str | UnsetType = UNSET
+    path_template: str | UnsetType = UNSET
+    file_content: FileContent | UnsetType = UNSET
+    delete_from_server: bool | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+    comment: str | UnsetType = UNSET
+
+
+_SETTINGS = Settings.__struct_fields__
+
+
+@get("/storage-configs")
+async def list_configs(request: AnyRequest) -> Response[bytes]:
+    """The asker's configurations."""
+    serving = serving_of(request)
+    viewer = await serving.viewer(request)
+    must_be_known(viewer)
+    below, limit = window(request)
+    rows = await serving.deliveries.configs(viewer, below=below, limit=limit + 1)
+    shown = [await _shown(serving, row) for row in rows]
+    return listing(shown, limit, [row["number"] for row in rows])
+
+
+@get("/storage-configs/{config_id:str}")
+async def config_detail(request: AnyRequest, config_id: str) -> Response[bytes]:
+    """One configuration: the card of S63."""
+    serving = serving_of(request)
+    return json_answer(await _card(serving, await serving.viewer(request), config_id))
+
+
+@post("/storage-configs")
+async def create_config(request: AnyRequest) -> Response[bytes]:
+    """A new destination."""
+    serving = serving_of(request)
+    principal = await serving.viewer(request)
+    must_be_known(principal)
+    body = msgspec.json.decode(await request.body(), type=ConfigBody)
+    new = NewStorageConfig(
+        id=new_id("cfg"),
+        provider=body.provider,
+        settings=Settings(**{name: getattr(body, name) for name in _SETTINGS}),
+        credentials=body.credentials,
+        scope=body.scope,
+        scope_id=body.scope_id,
+        enabled=body.enabled,
+    )
+    core = serving.core
+    why = cause(principal, "api")
+    position = await in_thread(
+        create_storage_config, core.log, core.vault, core.clock, why, principal, new, core.destinations
+    )
+    return await _written(serving, principal, new.id, position, 201)
+
+
+@patch("/storage-configs/{config_id:str}")
+async def edit_config(request: AnyRequest, config_id: str) -> Response[bytes]:
+    """Change settings or credentials; empty credential fields keep the stored ones."""
+    serving = serving_of(request)
+    principal = await serving.viewer(request)
+    body = msgspec.json.decode(await request.body(), type=ConfigPatch)
+    core = serving.core
+    config = await in_thread(load_config, core.log, config_id)
+    must_see_config(principal, config)
+    if body.provider is not UNSET and body.provider != config.provider:
+        raise Conflict("The provider of a storage configuration can't change; create another one.")
+    changes = {name: getattr(body, name) for name in _SETTINGS if getattr(body, name) is not UNSET}
+    change = ConfigChange(
+        settings=msgspec.structs.replace(config.settings, **changes) if changes else None,
+        credentials=body.credentials,
+        enabled=None if body.enabled is UNSET else body.enabled,
+    )
+    why = cause(principal, "api")
+    position = await in_thread(
+        edit_storage_config, core.log, core.vault, core.clock, why, principal, config_id, change, core.destinations
+    )
+    return await _written(serving, principal, config_id, position, 200)
+
+
+@delete("/storage-configs/{config_id:str}", status_code=204)
+async def delete_config(request: AnyRequest, config_id: str) -> None:
+    """Delete a configuration and destroy its secrets; transfers that had not started are cancelled."""
+    serving = serving_of(request)
+    principal = await serving.viewer(request)
+    core = serving.core
+    why = cause(principal, "api")
+    position = await in_thread(
+        delete_storage_config, core.log, core.vault, core.clock, why, principal, config_id
+    )
+    serving.gate.wrote(principal.username, position)
+
+
+@post("/storage-configs/{config_id:str}/test", status_code=200)
+async def test_config(request: AnyRequest, config_id: str) -> Response[bytes]:
+    """Try the destination: credentials, path, upload of a tiny probe."""
+    serving = serving_of(request)
+    principal = await serving.viewer(request)
+    core = serving.core
+    why = cause(principal, "api")
+    checks = await in_thread(
+        test_storage_config, core.log, core.vault, core.clock, why, principal, config_id, core.destinations
+    )
+    serving.gate.wrote(principal.username, await in_thread(core.log.head))
+    return json_answer(
+        {"ok": all(check.ok for check in checks), "checks": checks, "tested_at": core.clock.now()}
+    )
+
+
+@post("/storage-configs/{config_id:str}/retry-failed", status_code=200)
+async def retry_failed(request: AnyRequest, config_id: str) -> Response[bytes]:
+    """Queue all failed transfers of this destination again."""
+    serving = serving_of(request)
+    principal = await serving.viewer(request)
+    core = serving.core
+    why = cause(principal, "api")
+    retried = await in_thread(
+        retry_failed_of_config, core.log, core.lookups, core.clock, why, principal, config_id
+    )
+    serving.gate.wrote(principal.username, await in_thread(core.log.head))
+    return json_answer({"retried": retried})
+
+
+async def _written(
+    serving: Serving, principal: Principal, config_id: str, position: int, status: int
+) -> Response[bytes]:
+    serving.gate.wrote(principal.username, position)
+    await serving.gate.settle(principal.username)
+    card = await _card(serving, principal, config_id)
+    return json_answer(card, status=status, headers={HEADER: str(position)})
+
+
+async def _card(serving: Serving, viewer: Principal, config_id: str) -> dict[str, Any]:
+    must_be_known(viewer)
+    rows = await serving.deliveries.configs(viewer, below=2**62, limit=1, config=config_id)
+    if not rows:
+        raise NotFound("There is no such storage configuration.")
+    return await _shown(serving, rows[0])
+
+
+async def _shown(serving: Serving, row: dict[str, Any]) -> dict[str, Any]:
+    card = {name: value for name, value in row.items() if name not in ("number", "settings")}
+    set_ = await in_thread(serving.core.vault.names, row["id"])
+    return {**row["settings"], **card, "credentials_set": sorted(set_)}

@@ -1,0 +1,1 @@
+"""Commands, handlers, policies, permissions, and the ports through which they reach the world."""

@@ -1,0 +1,1 @@
+"""One module an aggregate: plain functions that turn a request into events."""

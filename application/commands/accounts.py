@@ -1,0 +1,61 @@
+"""People and programs that may come in."""
+
+from __future__ import annotations
+
+import hashlib
+
+from application.ports.clock import Clock
+from application.ports.event_log import EventLog
+from application.ports.passwords import Passwords
+from application.transact import transact
+from domain import accounts
+from domain.event import Cause
+
+
+def hash_token(token: str) -> str:
+    """What the log knows of a token. Its 160 random bits need no slow hash."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def create_user(
+    log: EventLog,
+    passwords: Passwords,
+    clock: Clock,
+    cause: Cause,
+    username: str,
+    *,
+    password: str | None = None,
+    is_superuser: bool = False,
+    proposals: tuple[str, ...] = (),
+) -> int:
+    """Create an account; without a password it can only be used by token."""
+    position = transact(
+        log,
+        accounts.stream_of(username),
+        lambda history: accounts.create(
+            accounts.fold(history), username, is_superuser=is_superuser, proposals=proposals
+        ),
+        cause=cause,
+        now=clock.now(),
+    )
+    if password is not None:
+        passwords.set(username, password)
+        position = transact(
+            log,
+            accounts.stream_of(username),
+            lambda _: (accounts.PasswordSet(),),
+            cause=cause,
+            now=clock.now(),
+        )
+    return position
+
+
+def create_token(log: EventLog, clock: Clock, cause: Cause, username: str, token: str) -> int:
+    """Make `token` (fresh and random) good for this user. The caller shows it once; only its hash is kept."""
+    return transact(
+        log,
+        accounts.stream_of(username),
+        lambda history: accounts.issue_token(accounts.fold(history), hash_token(token)),
+        cause=cause,
+        now=clock.now(),
+    )

@@ -1,0 +1,193 @@
+"""Frames come in: as files whose bytes we keep, or as records of files that another program has stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from application.ports.clock import Clock
+from application.ports.event_log import Commit, EventLog, Write
+from application.ports.file_store import FileStore, Staged
+from application.ports.frame_reader import Described, FrameReader
+from application.ports.numbers import Numbers
+from application.transact import TRIES
+from domain import frames, observations
+from domain.errors import AlreadyExists, NotFound, StreamConflict
+from domain.event import Cause, Event, Recorded
+from domain.frame_record import FrameRecord
+from domain.frames import FileProcessed, Frame, FrameAmended, FrameVersion
+
+_FIELDS = frozenset(FrameRecord.__struct_fields__)
+
+
+class NewVersion(msgspec.Struct, frozen=True):
+    """A version as it is handed in, before it has an id."""
+
+    key: str
+    md5: str
+    extension: str
+    path: str = ""
+    size: int | None = None
+    hashes: Any = None
+
+
+class FrameArrival(msgspec.Struct, frozen=True, kw_only=True):
+    """A record with zero or more versions. `supplied` names the record's fields that were given: for a frame that is
+    there already, the others keep their values; related names only ever grow."""
+
+    record: FrameRecord
+    headers: msgspec.Raw
+    versions: tuple[NewVersion, ...]
+    supplied: frozenset[str] = _FIELDS
+    observation: str | None = None
+    calibrated_from: str | None = None
+
+
+class Ingested(msgspec.Struct, frozen=True):
+    """A frame as it stands after an arrival, with the position from which the read model has it."""
+
+    frame: Frame
+    position: int
+
+
+def decide_arrival(
+    history: Iterable[Recorded], arrival: FrameArrival, numbers: Numbers, *, cause: Cause, now: datetime
+) -> tuple[Commit, Frame]:
+    """The commit that an arrival leads to, and the frame after it."""
+    before = frames.fold(history)
+    record = arrival.record if not before.record else _merged(before.record, arrival)
+    frame_id = before.id or numbers.take()
+    versions = tuple(
+        FrameVersion(
+            id=numbers.take(),
+            key=version.key,
+            md5=version.md5,
+            extension=version.extension,
+            path=version.path,
+            size=version.size,
+            hashes=version.hashes,
+        )
+        for version in arrival.versions
+    )
+    event: Event
+    if versions:
+        event = FileProcessed(
+            frame_id=frame_id,
+            record=record,
+            headers=arrival.headers,
+            versions=versions,
+            observation=arrival.observation,
+            calibrated_from=arrival.calibrated_from,
+        )
+    else:
+        event = FrameAmended(frame_id=frame_id, record=record, headers=arrival.headers)
+    stream = frames.stream_of(record.basename)
+    commit = Commit(
+        writes=(Write(stream, before.stream_version, (event,)),),
+        cause=cause,
+        at=now,
+        claims=tuple(claim for version in versions for claim in frames.claims_of(version)),
+    )
+    recorded = Recorded(stream, before.stream_version + 1, 0, now, cause, event)
+    return commit, frames.evolve(before, recorded)
+
+
+def ingest_file(
+    staged: Staged,
+    filename: str,
+    *,
+    reader: FrameReader,
+    store: FileStore,
+    log: EventLog,
+    numbers: Numbers,
+    clock: Clock,
+    cause: Cause,
+    observation: str | None = None,
+    calibrated_from: str | None = None,
+) -> Ingested:
+    """Check a staged file, keep its bytes and record it.
+
+    Raises AlreadyExists when the same bytes are in the archive, InvalidFile when they can't be archived, NotFound
+    when `calibrated_from` names no frame; nothing is kept then.
+    """
+    if log.claimed([f"md5:{staged.hashes.md5}"]):
+        raise _known(filename)
+    described = reader.describe(staged.file, filename)
+    _check_raw_frame(log, calibrated_from)
+    stored = store.keep(
+        staged,
+        described.path,
+        filename=filename,
+        content_type="image/fits",
+        observed=described.record.observation_date,
+    )
+    version = NewVersion(
+        key=stored.key,
+        md5=staged.hashes.md5,
+        extension=described.extension,
+        path=stored.path,
+        size=staged.size,
+        hashes=staged.hashes,
+    )
+    arrival = _arrival(described, version, observation, calibrated_from)
+    stream = frames.stream_of(described.record.basename)
+    history: Sequence[Recorded] = ()
+    for attempt in range(TRIES):
+        now = clock.now()
+        commit, frame = decide_arrival(history, arrival, numbers, cause=cause, now=now)
+        try:
+            return Ingested(frame, log.append(_with_discovery(log, commit, arrival)))
+        except AlreadyExists as error:
+            history = log.load(stream)
+            if all(known.path != stored.path for known in frames.fold(history).versions):
+                store.delete(stored.path, stored.key)  # another ingest of these bytes won, under another name
+            raise _known(filename) from error
+        except StreamConflict:
+            if attempt == TRIES - 1:
+                raise
+            history = log.load(stream)
+    raise AssertionError("unreachable")
+
+
+def _arrival(
+    described: Described, version: NewVersion, observation: str | None, calibrated_from: str | None
+) -> FrameArrival:
+    record = described.record
+    if calibrated_from and calibrated_from not in record.related:
+        record = msgspec.structs.replace(record, related=(*record.related, calibrated_from))
+    return FrameArrival(
+        record=record,
+        headers=msgspec.Raw(msgspec.json.encode(described.headers)),
+        versions=(version,),
+        observation=observation,
+        calibrated_from=calibrated_from,
+    )
+
+
+def _merged(old: FrameRecord, arrival: FrameArrival) -> FrameRecord:
+    changes = {name: getattr(arrival.record, name) for name in arrival.supplied & _FIELDS}
+    changes["related"] = tuple(dict.fromkeys((*old.related, *arrival.record.related)))
+    return msgspec.structs.replace(old, **changes)
+
+
+def _with_discovery(log: EventLog, commit: Commit, arrival: FrameArrival) -> Commit:
+    """An observation that was named by hand at ingest and that nobody has submitted is recorded as discovered."""
+    if not arrival.observation or log.load(observations.stream_of(arrival.observation)):
+        return commit
+    discovered = observations.ObservationDiscovered(
+        id=arrival.observation, project=arrival.record.proposal_id, target=arrival.record.target_name
+    )
+    write = Write(observations.stream_of(arrival.observation), 0, (discovered,))
+    return msgspec.structs.replace(commit, writes=(*commit.writes, write))
+
+
+def _check_raw_frame(log: EventLog, basename: str | None) -> None:
+    if basename and not frames.fold(log.load(frames.stream_of(basename))).exists:
+        raise NotFound(f"There is no frame {basename} that this file could be calibrated from.")
+
+
+def _known(filename: str) -> AlreadyExists:
+    return AlreadyExists(f"{filename} is in the archive already: the same bytes were ingested before.")

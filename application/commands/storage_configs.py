@@ -1,0 +1,204 @@
+"""Storage configurations: created, edited, tested, deleted; their secrets go to the vault and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from application.permissions import Principal, must_be_known, must_see_config
+from application.ports.clock import Clock
+from application.ports.destination import Check
+from application.ports.event_log import EventLog
+from application.ports.open_destination import OpenDestination
+from application.ports.vault import Vault
+from application.transact import transact
+from domain import storage_configs
+from domain.destination_paths import check_template, normalise_folder
+from domain.errors import Forbidden, InvalidInput
+from domain.event import Cause
+from domain.storage_configs import Provider, Scope, Settings, StorageConfig
+
+SECRETS: Mapping[Provider, frozenset[str]] = {
+    "dropbox": frozenset({"app_secret"}),
+    "google_drive": frozenset({"client_secret"}),
+    "google_cloud_storage": frozenset({"service_account_json"}),
+    "s3": frozenset({"access_key", "secret_key"}),
+    "folder": frozenset(),
+}
+OPTIONS: Mapping[Provider, frozenset[str]] = {
+    "dropbox": frozenset({"app_key"}),
+    "google_drive": frozenset({"client_id"}),
+    "google_cloud_storage": frozenset({"bucket"}),
+    "s3": frozenset({"endpoint", "region", "bucket"}),
+    "folder": frozenset({"root"}),
+}
+_OPTIONAL = frozenset({"endpoint", "region"})
+
+
+class NewStorageConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody hands in; `credentials` mixes the provider's open options and its secrets."""
+
+    id: str
+    provider: Provider
+    settings: Settings
+    credentials: Mapping[str, str]
+    scope: Scope = "personal"
+    scope_id: str = ""
+    enabled: bool = True
+
+
+def create_storage_config(
+    log: EventLog,
+    vault: Vault,
+    clock: Clock,
+    cause: Cause,
+    principal: Principal,
+    new: NewStorageConfig,
+    open_destination: OpenDestination,
+) -> int:
+    """Record a configuration. Secrets are stored first: an event that promises secrets must find them."""
+    must_be_known(principal)
+    if new.scope != "personal" and not principal.is_superuser:
+        raise Forbidden(f"You may not create storage configurations of this {new.scope}.")
+    settings = normalised(new.settings)
+    options, secrets = divide(new.provider, new.credentials)
+    missing = (OPTIONS[new.provider] | SECRETS[new.provider]) - options.keys() - secrets.keys() - _OPTIONAL
+    if missing:
+        raise InvalidInput(f"The credentials lack {', '.join(sorted(missing))}.", field="credentials")
+    open_destination.check(new.provider, options, secrets)
+    if secrets:
+        vault.put(new.id, secrets)
+    created = storage_configs.StorageConfigCreated(
+        id=new.id,
+        owner=principal.username,
+        provider=new.provider,
+        scope=new.scope,
+        scope_id=new.scope_id,
+        settings=settings,
+        options=options,
+        enabled=new.enabled,
+    )
+    return transact(
+        log, storage_configs.stream_of(new.id), lambda _: (created,), cause=cause, now=clock.now()
+    )
+
+
+class ConfigChange(msgspec.Struct, frozen=True, kw_only=True):
+    """An edit: None leaves a part as it is; empty credential fields keep the stored ones (S24)."""
+
+    settings: Settings | None = None
+    credentials: Mapping[str, str] = {}
+    enabled: bool | None = None
+
+
+def edit_storage_config(
+    log: EventLog,
+    vault: Vault,
+    clock: Clock,
+    cause: Cause,
+    principal: Principal,
+    config_id: str,
+    change: ConfigChange,
+    open_destination: OpenDestination,
+) -> int:
+    """Apply an edit. New secrets count as authorized: what waits for them goes on."""
+    config = load_config(log, config_id)
+    must_see_config(principal, config)
+    options, secrets = divide(config.provider, {name: value for name, value in change.credentials.items() if value})
+    options = {**config.options, **options}
+    settings = normalised(change.settings) if change.settings else config.settings
+    if change.credentials:
+        open_destination.check(config.provider, options, {**vault.get(config_id), **secrets})
+    version = vault.put(config_id, secrets) if secrets else None
+
+    def decide(state: StorageConfig) -> tuple[storage_configs.Event, ...]:
+        events = storage_configs.edit(state, settings, options, version)
+        if change.enabled is not None:
+            events += storage_configs.enable(state, change.enabled)
+        if secrets and state.needs_authorization:
+            events += storage_configs.authorize(state)
+        return events
+
+    return transact(
+        log,
+        storage_configs.stream_of(config_id),
+        lambda history: decide(storage_configs.fold(history)),
+        cause=cause,
+        now=clock.now(),
+    )
+
+
+def delete_storage_config(
+    log: EventLog, vault: Vault, clock: Clock, cause: Cause, principal: Principal, config_id: str
+) -> int:
+    """Delete a configuration and destroy its secrets (S25); a policy cancels what had not started."""
+    must_see_config(principal, load_config(log, config_id))
+    position = transact(
+        log,
+        storage_configs.stream_of(config_id),
+        lambda history: storage_configs.delete(storage_configs.fold(history)),
+        cause=cause,
+        now=clock.now(),
+    )
+    vault.shred(config_id)
+    return position
+
+
+def test_storage_config(
+    log: EventLog,
+    vault: Vault,
+    clock: Clock,
+    cause: Cause,
+    principal: Principal,
+    config_id: str,
+    open_destination: OpenDestination,
+) -> list[Check]:
+    """Try the destination (S29) and keep the result; one that works again is released."""
+    config = load_config(log, config_id)
+    must_see_config(principal, config)
+    with open_destination(config, vault.get(config_id)) as destination:
+        checks = destination.test()
+    failed = next((check for check in checks if not check.ok), None)
+    tested = storage_configs.StorageConfigTested(ok=failed is None, reason=failed.reason if failed else "")
+
+    def decide(state: StorageConfig) -> tuple[storage_configs.Event, ...]:
+        if failed:
+            return (tested,)
+        recovered = storage_configs.authorize(state) + storage_configs.resume(state)
+        return (tested, *recovered)
+
+    transact(
+        log,
+        storage_configs.stream_of(config_id),
+        lambda history: decide(storage_configs.fold(history)),
+        cause=cause,
+        now=clock.now(),
+    )
+    return checks
+
+
+def load_config(log: EventLog, config_id: str) -> StorageConfig:
+    """The configuration as the log has it now."""
+    return storage_configs.fold(log.load(storage_configs.stream_of(config_id)))
+
+
+def divide(provider: Provider, credentials: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Open options and secrets apart. Raises InvalidInput for a field that the provider doesn't have."""
+    unknown = credentials.keys() - OPTIONS[provider] - SECRETS[provider]
+    if unknown:
+        raise InvalidInput(f"{provider} has no credential {', '.join(sorted(unknown))}.", field="credentials")
+    options = {name: value for name, value in credentials.items() if name in OPTIONS[provider]}
+    return options, {name: value for name, value in credentials.items() if name in SECRETS[provider]}
+
+
+def normalised(settings: Settings) -> Settings:
+    """The settings with a normal destination path. Raises InvalidInput where a rule of S11–S13 is broken."""
+    check_template(settings.path_template)
+    settings = msgspec.structs.replace(
+        settings,
+        destination_path=normalise_folder(settings.destination_path),
+        display_name=settings.display_name.strip(),
+    )
+    storage_configs.check_settings(settings)
+    return settings

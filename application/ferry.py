@@ -1,0 +1,254 @@
+"""Carries one transfer: from winning it to a verified copy, or to the reason why not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import BinaryIO
+
+import msgspec
+import structlog
+
+from application.commands.storage_configs import load_config
+from application.ports.clock import Clock
+from application.ports.destination import Destination, Session, Upload
+from application.ports.event_log import EventLog
+from application.ports.file_store import FileStore
+from application.ports.open_destination import OpenDestination
+from application.ports.vault import Vault
+from application.transact import transact
+from domain import storage_configs, transfers
+from domain.copies import verify
+from domain.errors import (
+    DestinationPaused,
+    GiveUp,
+    NeedsAuthorization,
+    NotAllowedNow,
+    NotFound,
+    RetryLater,
+    StarferryError,
+    StreamConflict,
+)
+from domain.event import Cause, Event, Recorded
+from domain.hashes import Hashes
+from domain.storage_configs import StorageConfig
+from domain.transfers import RETRY_SCHEDULE, Transfer, TransferRequested
+
+logger = structlog.get_logger()
+
+CHECKPOINT_BYTES = 64 * 1024 * 1024
+"""A crash repeats at most this much for providers that don't tell what they have; events stay few."""
+
+HashFile = Callable[[BinaryIO], tuple[int, Hashes]]
+
+
+class _Cancelled(Exception):
+    """The transfer is no longer ours to carry."""
+
+
+class Ferry(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker's means. `worker` names it in events; `schedule` holds the waits after failures, in seconds."""
+
+    log: EventLog
+    store: FileStore
+    vault: Vault
+    clock: Clock
+    open_destination: OpenDestination
+    hash_file: HashFile
+    worker: str
+    schedule: Sequence[float] = RETRY_SCHEDULE
+
+    def carry(self, transfer_id: str) -> None:
+        """Look at a transfer and, when it is due and free, carry it. Calling it for any transfer is harmless."""
+        transfer = self._load(transfer_id)
+        if transfer.request is None or transfer.status != "pending" or transfer.held:
+            return
+        config = load_config(self.log, transfer.request.storage_config)
+        if config.deleted:
+            self._change(transfer_id, lambda state: transfers.cancel(state, "Its storage configuration was deleted."))
+            return
+        if not config.ready():
+            self._change(transfer_id, lambda state: transfers.hold(state, _why_not_ready(config)))
+            return
+        attempt = self._win(transfer_id)
+        if attempt is None:
+            return
+        log = logger.bind(transfer=transfer_id, attempt=attempt, frame=transfer.request.frame)
+        try:
+            self._deliver(transfer_id, transfer.request, attempt, config)
+            log.info("delivered", storage_config=config.id)
+        except (_Cancelled, StreamConflict):
+            log.info("transfer moved on without this worker")
+        except StarferryError as error:
+            log.warning("attempt failed", error=type(error).__name__, reason=str(error))
+            self._failed(transfer_id, attempt, config, error)
+        except Exception as error:  # an adapter's bug must not leave the transfer running for ever
+            log.exception("attempt failed unexpectedly")
+            self._failed(transfer_id, attempt, config, RetryLater(f"Unexpected {type(error).__name__}."))
+
+    def _win(self, transfer_id: str) -> int | None:
+        try:
+            self._change(transfer_id, lambda state: transfers.start(state, self.worker, self.clock.now()))
+        except (NotAllowedNow, StreamConflict):
+            return None
+        state = self._load(transfer_id)
+        return state.attempts if state.worker == self.worker and state.status == "in_progress" else None
+
+    def _deliver(self, transfer_id: str, request: TransferRequested, attempt: int, config: StorageConfig) -> None:
+        secrets = self.vault.get(config.id)
+        try:
+            source = self.store.open(request.store_path, request.store_key)
+        except NotFound as error:
+            raise GiveUp("The file is no longer on the server.") from error
+        with source, self.open_destination(config, secrets) as destination:
+            upload = self._upload(transfer_id, request, source)
+            session = destination.begin(upload, self._saved_session(transfer_id))
+            if upload.size > destination.chunk_size:
+                self._save_session(transfer_id, session)
+            session = self._send(transfer_id, attempt, destination, upload, session, source)
+            arrived = destination.finish(upload, session)
+            try:
+                verified = verify(request.md5, upload.size, upload.hashes, arrived.size, arrived.hashes)
+            except StarferryError:
+                destination.remove(arrived)
+                self.vault.shred(_session_owner(transfer_id))
+                raise
+            try:
+                self._change(
+                    transfer_id,
+                    lambda state: transfers.complete(
+                        state, attempt, arrived.path, arrived.remote_id, arrived.size, verified
+                    ),
+                )
+            except NotAllowedNow as error:
+                if self._load(transfer_id).status == "cancelled":
+                    destination.remove(arrived)
+                raise _Cancelled from error
+        if upload.size > destination.chunk_size:
+            self.vault.shred(_session_owner(transfer_id))
+
+    def _send(
+        self,
+        transfer_id: str,
+        attempt: int,
+        destination: Destination,
+        upload: Upload,
+        session: Session,
+        source: BinaryIO,
+    ) -> Session:
+        saved = session.offset
+        while session.offset < upload.size:
+            source.seek(session.offset)
+            data = source.read(min(destination.chunk_size, upload.size - session.offset))
+            if not data:
+                raise GiveUp("The file on the server is shorter than it was when it came in.")
+            before = session.offset
+            session = destination.put(upload, session, data)
+            if session.offset <= before:
+                raise RetryLater("The provider confirmed nothing of what was sent.")
+            if session.offset - saved >= CHECKPOINT_BYTES and session.offset < upload.size:
+                saved = session.offset
+                self._save_session(transfer_id, session)
+                self._checkpoint(transfer_id, attempt, saved, destination, upload, session)
+        return session
+
+    def _checkpoint(
+        self, transfer_id: str, attempt: int, sent: int, destination: Destination, upload: Upload, session: Session
+    ) -> None:
+        try:
+            self._change(transfer_id, lambda state: transfers.checkpoint(state, attempt, sent))
+        except NotAllowedNow as error:
+            if self._load(transfer_id).status == "cancelled":
+                destination.abandon(upload, session)
+                self.vault.shred(_session_owner(transfer_id))
+            raise _Cancelled from error
+
+    def _upload(self, transfer_id: str, request: TransferRequested, source: BinaryIO) -> Upload:
+        size, hashes = request.size, request.hashes
+        if size is None or hashes is None:  # another program stored the file: nobody has read it yet
+            size, hashes = self.hash_file(source)
+            if hashes.md5 != request.md5:
+                raise GiveUp("The file on the server isn't the one that was ingested: its md5 differs.")
+        return Upload(path=request.destination_path, size=size, hashes=hashes, token=transfer_id)
+
+    def _failed(self, transfer_id: str, attempt: int, config: StorageConfig, error: StarferryError) -> None:
+        reason, kind = str(error), type(error).__name__
+        now = self.clock.now()
+
+        def decide(state: Transfer) -> tuple[Event, ...]:
+            match error:
+                case NeedsAuthorization() | DestinationPaused():
+                    return transfers.hold(state, reason)
+                case GiveUp():
+                    return transfers.give_up(state, attempt, reason=reason, error=kind)
+                case _:
+                    retry_after = error.retry_after if isinstance(error, RetryLater) else None
+                    return transfers.fail_attempt(
+                        state,
+                        attempt,
+                        reason=reason,
+                        error=kind,
+                        now=now,
+                        schedule=self.schedule,
+                        retry_after=retry_after,
+                    )
+
+        try:
+            self._change(transfer_id, decide)
+        except NotAllowedNow:
+            return  # cancelled, or taken over after this worker was thought dead
+        self._tell_destination(config, error, now)
+
+    def _tell_destination(self, config: StorageConfig, error: StarferryError, now: datetime) -> None:
+        """A destination that is full or refuses us pauses as a whole; the other transfers wait with this one."""
+
+        def decide(history: Sequence[Recorded]) -> tuple[Event, ...]:
+            state = storage_configs.fold(history)
+            match error:
+                case NeedsAuthorization():
+                    return storage_configs.lose_authorization(state, str(error))
+                case DestinationPaused():
+                    until = now + timedelta(seconds=error.probe_after)
+                    return storage_configs.pause(state, str(error), until) if not state.paused_until else ()
+                case _:
+                    return ()
+
+        transact(
+            self.log, storage_configs.stream_of(config.id), decide, cause=self._cause(), now=now
+        )
+
+    def _load(self, transfer_id: str) -> Transfer:
+        return transfers.fold(self.log.load(transfers.stream_of(transfer_id)))
+
+    def _change(self, transfer_id: str, decide: Callable[[Transfer], tuple[Event, ...]]) -> None:
+        history = self.log.load(transfers.stream_of(transfer_id))
+        correlation = history[0].cause.correlation if history else ""
+        transact(
+            self.log,
+            transfers.stream_of(transfer_id),
+            lambda events: decide(transfers.fold(events)),
+            cause=self._cause(correlation),
+            now=self.clock.now(),
+        )
+
+    def _cause(self, correlation: str = "") -> Cause:
+        return Cause(actor=self.worker, via="worker", correlation=correlation)
+
+    def _saved_session(self, transfer_id: str) -> Session | None:
+        sealed = self.vault.get(_session_owner(transfer_id)).get("session")
+        return msgspec.json.decode(sealed, type=Session) if sealed else None
+
+    def _save_session(self, transfer_id: str, session: Session) -> None:
+        state = json.dumps({"offset": session.offset, "state": dict(session.state)})
+        self.vault.put(_session_owner(transfer_id), {"session": state})
+
+
+def _session_owner(transfer_id: str) -> str:
+    return f"upload:{transfer_id}"
+
+
+def _why_not_ready(config: StorageConfig) -> str:
+    if config.needs_authorization:
+        return "The destination must be authorized again."
+    return "The destination is paused."

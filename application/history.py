@@ -1,0 +1,75 @@
+"""The whole life of a transfer, a frame, an observation or a destination, told from its events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from application.ports.event_log import EventLog
+from domain.errors import InvalidInput, NotFound
+from domain.event import Recorded
+
+KINDS = ("transfer", "frame", "observation", "storage_config", "account")
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One event for people: when (UTC), what, who and through which way in, why, and its content."""
+
+    position: int
+    at: datetime
+    stream: str
+    version: int
+    event: str
+    actor: str
+    via: str
+    correlation: str
+    causation: int | None
+    reason: str
+    data: dict[str, Any]
+
+
+def stream_history(log: EventLog, kind: str, name: str, *, at: datetime | None = None) -> list[Entry]:
+    """The events of one aggregate in order, up to a time if one is given. Raises InvalidInput, NotFound."""
+    if kind not in KINDS:
+        raise InvalidInput(f"There is a history of {', '.join(KINDS)}.", field="kind")
+    recorded = log.load(f"{kind}:{name}")
+    if not recorded:
+        raise NotFound(f"There is no {kind.replace('_', ' ')} {name}.")
+    return entries(recorded, at)
+
+
+def frame_life(log: EventLog, transfers: Sequence[str], basename: str, *, at: datetime | None = None) -> list[Entry]:
+    """A frame's events and those of all transfers of its files, in the order in which they happened."""
+    own = log.load(f"frame:{basename}")
+    if not own:
+        raise NotFound(f"There is no frame {basename}.")
+    travels = log.load_many([f"transfer:{transfer}" for transfer in transfers])
+    everything = [*own, *(recorded for history in travels.values() for recorded in history)]
+    return entries(sorted(everything, key=lambda recorded: recorded.position), at)
+
+
+def entries(recorded: Sequence[Recorded], at: datetime | None = None) -> list[Entry]:
+    """Events as people read them; a frame's headers are left out (ask for them by name)."""
+    return [_entry(event) for event in recorded if at is None or event.at <= at]
+
+
+def _entry(recorded: Recorded) -> Entry:
+    data = msgspec.to_builtins(recorded.event, builtin_types=(msgspec.Raw, datetime))
+    data.pop("headers", None)
+    cause = recorded.cause
+    return Entry(
+        position=recorded.position,
+        at=recorded.at,
+        stream=recorded.stream,
+        version=recorded.version,
+        event=recorded.event.topic,
+        actor=cause.actor,
+        via=cause.via,
+        correlation=cause.correlation,
+        causation=cause.causation,
+        reason=cause.reason,
+        data=data,
+    )

@@ -1,0 +1,125 @@
+"""DeleteWhenAllDelivered: a file leaves the server when every copy that anybody wants is proved, and only then (S54)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from application.policies.policy import commit_of
+from application.ports.event_log import Commit, EventLog
+from domain import deletion, frames, observations, storage_configs, transfers
+from domain.deletion import FileInQuestion
+from domain.event import Recorded
+from domain.frames import CalibrationFailed, Frame
+from domain.storage_configs import StorageConfig
+from domain.transfers import Transfer, TransferCancelled, TransferCompleted
+
+
+class DeleteWhenAllDelivered:
+    """See the module. The streams that the decision rests on are guarded: had one moved on, the commit is refused
+    and decided again."""
+
+    name = "DeleteWhenAllDelivered"
+    topics = frozenset({TransferCompleted.topic, TransferCancelled.topic, CalibrationFailed.topic})
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    def react(self, batch: Sequence[Recorded], taken: frozenset[str], now: datetime) -> Sequence[Commit]:
+        """See Policy.react."""
+        triggers: dict[str, Recorded] = {}
+        for recorded in batch:
+            if raw := self._raw_frame(recorded):
+                triggers[raw] = recorded
+        return [commit for name, trigger in triggers.items() for commit in self._decide(name, trigger, now)]
+
+    def _raw_frame(self, recorded: Recorded) -> str | None:
+        """The basename of the raw frame whose family an event touches."""
+        if isinstance(recorded.event, CalibrationFailed):
+            return recorded.stream.removeprefix("frame:")
+        request = transfers.fold(self._log.load(recorded.stream)).request
+        if request is None:
+            return None
+        if request.content == "raw":
+            return request.frame
+        frame = frames.fold(self._log.load(frames.stream_of(request.frame)))
+        if frame.calibrated_from:
+            return frame.calibrated_from
+        related = self._log.load_many([frames.stream_of(name) for name in (frame.record.related if frame.record else ())])
+        for stream, history in related.items():
+            if any(name == request.frame for name, _ in frames.fold(history).calibrated):
+                return stream.removeprefix("frame:")
+        return None
+
+    def _decide(self, name: str, trigger: Recorded, now: datetime) -> list[Commit]:
+        raw = frames.fold(self._log.load(frames.stream_of(name)))
+        if not raw.exists or raw.observation is None:
+            return []
+        observation_stream = observations.stream_of(raw.observation)
+        observation = observations.fold(self._log.load(observation_stream))
+        family = {name: raw} | {
+            calibrated: frames.fold(self._log.load(frames.stream_of(calibrated))) for calibrated, _ in raw.calibrated
+        }
+        files = [
+            FileInQuestion(basename, version.id, "raw" if basename == name else "calibrated")
+            for basename, frame in family.items()
+            for version in frame.versions
+            if version.id not in frame.deleted_from_server
+        ]
+        destinations = self._destinations(observation.destinations)
+        states = self._transfers(files, observation.ever_selected)
+        safe = deletion.safe_deletions(
+            files, destinations, states, expects_calibration=raw.expects_calibration()
+        )
+        guards = (
+            (observation_stream, observation.stream_version),
+            *((frames.stream_of(basename), frame.stream_version) for basename, frame in family.items()),
+            *((transfers.stream_of(transfer), state.stream_version) for transfer, state in states.items()),
+        )
+        return self._commits(safe, family, guards, trigger, now)
+
+    def _commits(
+        self,
+        safe: Sequence[deletion.SafeToDelete],
+        family: dict[str, Frame],
+        guards: tuple[tuple[str, int], ...],
+        trigger: Recorded,
+        now: datetime,
+    ) -> list[Commit]:
+        commits = []
+        for basename, frame in family.items():
+            events = tuple(
+                event
+                for leaving in safe
+                if leaving.frame == basename
+                for event in frames.delete_from_server(frame, leaving)
+            )
+            if events:
+                stream = frames.stream_of(basename)
+                commit = commit_of(self.name, trigger, stream, frame.stream_version, *events, now=now)
+                others = tuple(guard for guard in guards if guard[0] != stream)
+                commits.append(msgspec.structs.replace(commit, guards=others))
+        # one family's deletions stand or fall together
+        return [_joined(commits)] if commits else []
+
+    def _destinations(self, ids: Sequence[str]) -> dict[str, StorageConfig]:
+        found = self._log.load_many([storage_configs.stream_of(config) for config in ids])
+        return {config: storage_configs.fold(found.get(storage_configs.stream_of(config), ())) for config in ids}
+
+    def _transfers(self, files: Sequence[FileInQuestion], destinations: Sequence[str]) -> dict[str, Transfer]:
+        ids = [transfers.transfer_id(file.version_id, config) for file in files for config in destinations]
+        found = self._log.load_many([transfers.stream_of(transfer) for transfer in ids])
+        return {
+            transfer: transfers.fold(found[transfers.stream_of(transfer)])
+            for transfer in ids
+            if transfers.stream_of(transfer) in found
+        }
+
+
+def _joined(commits: Sequence[Commit]) -> Commit:
+    writes = tuple(write for commit in commits for write in commit.writes)
+    written = {write.stream for write in writes}
+    guards = tuple(dict.fromkeys(guard for commit in commits for guard in commit.guards if guard[0] not in written))
+    return msgspec.structs.replace(commits[0], writes=writes, guards=guards)

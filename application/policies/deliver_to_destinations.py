@@ -1,0 +1,172 @@
+"""DeliverToDestinations: every file goes to every destination of its observation that wants its kind.
+
+FileProcessed asks for raw files, CalibrationCompleted for calibrated ones, DestinationsSelected for all that arrived
+before. The id of a transfer follows from version and destination, so asking twice is asking once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+import msgspec
+
+from application.policies.policy import commit_of, with_claims
+from application.ports.event_log import Commit, EventLog
+from application.ports.lookups import FrameLookup
+from domain import destination_paths, frames, observations, storage_configs, transfers
+from domain.event import Recorded
+from domain.frames import CalibrationCompleted, FileProcessed, Frame, FrameVersion, is_calibrated, observation_of
+from domain.observations import DestinationsSelected, Observation
+from domain.storage_configs import Content, StorageConfig
+from domain.transfers import TransferRequested
+
+
+class _Delivery(msgspec.Struct, frozen=True):
+    """One file that has an observation, and so perhaps destinations."""
+
+    trigger: Recorded
+    observation: str
+    frame: Frame
+    version: FrameVersion
+    content: Content
+
+
+class DeliverToDestinations:
+    """See the module."""
+
+    name = "DeliverToDestinations"
+    topics = frozenset({FileProcessed.topic, CalibrationCompleted.topic, DestinationsSelected.topic})
+
+    def __init__(self, log: EventLog, lookup: FrameLookup) -> None:
+        self._log = log
+        self._lookup = lookup
+
+    def react(self, batch: Sequence[Recorded], taken: frozenset[str], now: datetime) -> Sequence[Commit]:
+        """See Policy.react."""
+        known = self._observations(batch)
+        deliveries = [
+            delivery
+            for recorded in batch
+            for delivery in self._deliveries(recorded, known)
+            if known.get(delivery.observation, Observation()).destinations
+        ]
+        configs = self._configs(known[delivery.observation] for delivery in deliveries)
+        wanted = {
+            transfers.transfer_id(delivery.version.id, config_id): (delivery, configs[config_id])
+            for delivery in deliveries
+            for config_id in known[delivery.observation].destinations
+            if configs[config_id].exists
+            and not configs[config_id].deleted
+            and configs[config_id].settings.wants(delivery.content)
+        }
+        there = self._log.load_many([transfers.stream_of(transfer) for transfer in wanted])
+        return [
+            self._request(transfer, delivery, config, known[delivery.observation], taken, now)
+            for transfer, (delivery, config) in wanted.items()
+            if transfers.stream_of(transfer) not in there
+        ]
+
+    def _observations(self, batch: Sequence[Recorded]) -> dict[str, Observation]:
+        """The observations that these events speak of, as far as somebody has submitted them."""
+        ids = {observation for recorded in batch if (observation := _observation(recorded))}
+        found = self._log.load_many([observations.stream_of(observation) for observation in ids])
+        return {
+            observation: observations.fold(found[observations.stream_of(observation)])
+            for observation in ids
+            if observations.stream_of(observation) in found
+        }
+
+    def _deliveries(self, recorded: Recorded, known: dict[str, Observation]) -> Iterator[_Delivery]:
+        observation = _observation(recorded)
+        if observation is None or observation not in known:
+            return
+        match recorded.event:
+            case FileProcessed() as event if not is_calibrated(event):
+                frame = Frame(id=event.frame_id, record=event.record, versions=event.versions)
+                for version in event.versions:
+                    yield _Delivery(recorded, observation, frame, version, "raw")
+            case CalibrationCompleted() as event:
+                frame = frames.fold(self._log.load(frames.stream_of(event.calibrated)))
+                if arrived := frame.version(event.version_id):
+                    yield _Delivery(recorded, observation, frame, arrived, "calibrated")
+            case DestinationsSelected():
+                yield from self._earlier(recorded, observation)
+            case _:
+                return
+
+    def _earlier(self, recorded: Recorded, observation: str) -> Iterator[_Delivery]:
+        """The newest version of each file that arrived before its destinations were selected."""
+        names = self._lookup.frames_of_observation(observation, at_least=recorded.position)
+        found = self._log.load_many([frames.stream_of(name) for name in names])
+        folded = {name: frames.fold(found.get(frames.stream_of(name), ())) for name in names}
+        calibrated = {pair for frame in folded.values() for pair in frame.calibrated}
+        for name, frame in folded.items():
+            if frame.newest is None or frame.record is None or frame.newest.id in frame.deleted_from_server:
+                continue
+            if (name, frame.newest.id) in calibrated:
+                yield _Delivery(recorded, observation, frame, frame.newest, "calibrated")
+            elif frame.is_raw:
+                yield _Delivery(recorded, observation, frame, frame.newest, "raw")
+
+    def _configs(self, selected: Iterator[Observation]) -> dict[str, StorageConfig]:
+        ids = {config for observation in selected for config in observation.destinations}
+        found = self._log.load_many([storage_configs.stream_of(config) for config in ids])
+        return {config: storage_configs.fold(found.get(storage_configs.stream_of(config), ())) for config in ids}
+
+    def _request(
+        self,
+        transfer: str,
+        delivery: _Delivery,
+        config: StorageConfig,
+        observation: Observation,
+        taken: frozenset[str],
+        now: datetime,
+    ) -> Commit:
+        record, version = delivery.frame.record, delivery.version
+        assert record is not None
+        filename = record.basename + version.extension
+        name = destination_paths.calibrated_name(filename) if delivery.content == "calibrated" else filename
+        path = destination_paths.render(
+            config.settings.destination_path,
+            config.settings.path_template,
+            name,
+            user=observation.owner,
+            project=observation.project or record.proposal_id,
+            target=observation.target or record.target_name,
+        )
+        if destination_paths.path_claim(config.id, path) in taken:
+            path = destination_paths.beside(path, version.id)
+        requested = TransferRequested(
+            id=transfer,
+            storage_config=config.id,
+            provider=config.provider,
+            frame=record.basename,
+            frame_id=delivery.frame.id,
+            version_id=version.id,
+            filename=filename,
+            content=delivery.content,
+            destination_path=path,
+            store_path=version.path,
+            store_key=version.key,
+            md5=version.md5,
+            size=version.size,
+            hashes=version.hashes,
+            observation=delivery.observation,
+            owner=observation.owner,
+            delete_from_server=config.settings.delete_from_server,
+        )
+        commit = commit_of(self.name, delivery.trigger, transfers.stream_of(transfer), 0, requested, now=now)
+        return with_claims(commit, destination_paths.path_claim(config.id, path))
+
+
+def _observation(recorded: Recorded) -> str | None:
+    match recorded.event:
+        case FileProcessed() as event:
+            return observation_of(event)
+        case CalibrationCompleted() as event:
+            return event.observation
+        case DestinationsSelected() as event:
+            return event.id
+        case _:
+            return None

@@ -1,0 +1,76 @@
+"""Drives all policies and effects of a process along the log. One that must wait doesn't hold up the others."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+import structlog
+
+from application.policies.runner import BATCH, PolicyRunner
+from application.ports.event_log import EventLog
+from domain.errors import StarferryError
+
+logger = structlog.get_logger()
+
+RETRY_SECONDS = 2.0
+
+
+class PolicyEngine:
+    """Call `wake` when the log may have grown; `run` until `stop`."""
+
+    def __init__(self, runners: Sequence[PolicyRunner], log: EventLog) -> None:
+        self._runners = runners
+        self._log = log
+        self._woken = threading.Event()
+        self._stopping = False
+        self._not_before: dict[str, float] = {}
+        self._topics = {topic for runner in runners for topic in runner.consumer.topics}
+
+    def wake(self) -> None:
+        """There may be something new."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End after the batch at hand."""
+        self._stopping = True
+        self._woken.set()
+
+    def positions(self) -> dict[str, int]:
+        """How far each has come."""
+        return {runner.consumer.name: runner.position for runner in self._runners}
+
+    def run(self) -> None:
+        """Work until stopped."""
+        while not self._stopping:
+            self._woken.clear()
+            if not self.step():
+                self._woken.wait(RETRY_SECONDS)
+
+    def step(self) -> bool:
+        """One batch for each runner that may go on; false when there was nothing to do."""
+        progressed = False
+        now = time.monotonic()
+        ready = [runner for runner in self._runners if self._not_before.get(runner.consumer.name, 0.0) <= now]
+        for position in sorted({runner.position for runner in ready}):
+            try:
+                batch = self._log.read(position, BATCH, topics=self._topics)
+            except StarferryError as error:
+                logger.warning("the log can't be read", reason=str(error))
+                return False
+            if batch.upto == position:
+                continue
+            for runner in ready:
+                if runner.position == position:
+                    progressed |= self._advance(runner, batch.events, batch.upto)
+        return progressed
+
+    def _advance(self, runner: PolicyRunner, events: Sequence, upto: int) -> bool:  # type: ignore[type-arg]
+        try:
+            runner.advance(events, upto)
+        except StarferryError as error:
+            logger.warning("policy waits", policy=runner.consumer.name, reason=str(error))
+            self._not_before[runner.consumer.name] = time.monotonic() + RETRY_SECONDS
+            return False
+        return True

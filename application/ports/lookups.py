@@ -1,0 +1,42 @@
+"""What commands and policies ask of the read models. Every answer is as of `at_least` or later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class FrameLookup(Protocol):
+    """Finds frames by what they belong to."""
+
+    def frames_of_observation(self, observation: str, *, at_least: int) -> Sequence[str]:
+        """The basenames of the frames of an observation. Raises RetryLater when the read model stays behind."""
+        ...
+
+
+class TransferLookup(Protocol):
+    """Finds transfers by what they belong to."""
+
+    def open_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
+        """Ids of the transfers to a configuration that are pending, held or in progress."""
+        ...
+
+    def failed_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
+        """Ids of the failed ones."""
+        ...
+
+    def running_transfers(self) -> Sequence[tuple[str, int, str]]:
+        """Id, attempt and worker of every transfer in progress."""
+        ...
+
+    def due_transfers(self) -> Sequence[str]:
+        """Ids of those that are pending, not held, and due now."""
+        ...
+
+    def held_transfers(self) -> Sequence[tuple[str, str]]:
+        """Id and storage configuration of every held transfer."""
+        ...
+
+    def paused_configs(self) -> Sequence[str]:
+        """Ids of the storage configurations whose pause has run out."""
+        ...

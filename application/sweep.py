@@ -1,0 +1,86 @@
+"""Stuck never means lost (S57): whatever is due and that no worker holds is queued again. Safe at any time."""
+
+from __future__ import annotations
+
+import msgspec
+
+from application.commands.storage_configs import load_config
+from application.ports.clock import Clock
+from application.ports.event_log import EventLog
+from application.ports.jobs import Jobs
+from application.ports.lookups import TransferLookup
+from application.ports.workers import Workers
+from application.transact import transact
+from domain import storage_configs, transfers
+from domain.event import Cause
+
+CAUSE = Cause(actor="sweep", via="worker")
+
+
+class Sweep(msgspec.Struct, frozen=True, kw_only=True):
+    """What the sweep needs."""
+
+    log: EventLog
+    lookup: TransferLookup
+    workers: Workers
+    jobs: Jobs
+    clock: Clock
+
+    def run(self) -> dict[str, int]:
+        """Do all four and return how many of each there were."""
+        return {
+            "interrupted": self._interrupt_orphans(),
+            "resumed": self._resume_destinations(),
+            "released": self._release_held(),
+            "nudged": self._nudge_due(),
+        }
+
+    def _interrupt_orphans(self) -> int:
+        """Running transfers of dead workers go on at once, without using up an attempt (S49)."""
+        running = self.lookup.running_transfers()
+        gone = self.workers.gone(sorted({worker for _, _, worker in running}))
+        orphans = [(transfer, attempt) for transfer, attempt, worker in running if worker in gone]
+        for transfer, attempt in orphans:
+            transact(
+                self.log,
+                transfers.stream_of(transfer),
+                lambda history, attempt=attempt: transfers.interrupt(  # type: ignore[misc]
+                    transfers.fold(history), attempt, "The worker was lost."
+                ),
+                cause=CAUSE,
+                now=self.clock.now(),
+            )
+        return len(orphans)
+
+    def _resume_destinations(self) -> int:
+        """A pause that has run out ends; the next attempt is the probe (S46)."""
+        paused = self.lookup.paused_configs()
+        for config_id in paused:
+            transact(
+                self.log,
+                storage_configs.stream_of(config_id),
+                lambda history: storage_configs.resume(storage_configs.fold(history)),
+                cause=CAUSE,
+                now=self.clock.now(),
+            )
+        return len(paused)
+
+    def _release_held(self) -> int:
+        """A transfer may have been held in the moment in which its destination came back."""
+        held = self.lookup.held_transfers()
+        ready = {config_id for _, config_id in held if load_config(self.log, config_id).ready()}
+        waiting = [transfer for transfer, config_id in held if config_id in ready]
+        for transfer in waiting:
+            transact(
+                self.log,
+                transfers.stream_of(transfer),
+                lambda history: transfers.release(transfers.fold(history)),
+                cause=CAUSE,
+                now=self.clock.now(),
+            )
+        return len(waiting)
+
+    def _nudge_due(self) -> int:
+        due = self.lookup.due_transfers()
+        self.jobs.nudge([(transfer, None) for transfer in due])
+        return len(due)

@@ -1,0 +1,68 @@
+"""When a file may be deleted from the server (S54): the only way to a SafeToDelete is through every copy's checksum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from domain.storage_configs import Content, StorageConfig
+from domain.transfers import Transfer, transfer_id
+
+
+class FileInQuestion(msgspec.Struct, frozen=True):
+    """One version of a raw frame or of one of its calibrated files."""
+
+    frame: str
+    version_id: int
+    content: Content
+
+
+class SafeToDelete(msgspec.Struct, frozen=True):
+    """A version that may go, with the completed transfers that justify it. Made by `safe_deletions` alone."""
+
+    frame: str
+    version_id: int
+    justified_by: tuple[str, ...]
+
+
+def safe_deletions(
+    files: Iterable[FileInQuestion],
+    destinations: Mapping[str, StorageConfig],
+    transfers: Mapping[str, Transfer],
+    *,
+    expects_calibration: bool,
+) -> tuple[SafeToDelete, ...]:
+    """The versions of one raw frame and its calibrated files that may be deleted now.
+
+    `destinations` are the observation's selected configurations by id, `transfers` all transfers of these files by
+    id. One copy that is wanted and not completed with an equal checksum, or a calibrated file that is still expected,
+    keeps every file. Of the rest, those go that a destination asking for deletion has received. Nobody waits for
+    cancelled transfers.
+    """
+    files = tuple(files)
+    selected = {config_id: config for config_id, config in destinations.items() if config.exists and not config.deleted}
+    if expects_calibration and any(config.settings.wants("calibrated") for config in selected.values()):
+        return ()
+    for file in files:
+        for config_id, config in selected.items():
+            requested = transfers.get(transfer_id(file.version_id, config_id))
+            if requested is None and config.settings.wants(file.content):
+                return ()
+    living = {name: transfer for name, transfer in transfers.items() if transfer.status != "cancelled"}
+    if any(not _verified(transfer) for transfer in living.values()):
+        return ()
+    safe = []
+    for file in files:
+        copies = {
+            name: transfer
+            for name, transfer in living.items()
+            if transfer.request is not None and transfer.request.version_id == file.version_id
+        }
+        if any(transfer.request and transfer.request.delete_from_server for transfer in copies.values()):
+            safe.append(SafeToDelete(file.frame, file.version_id, tuple(sorted(copies))))
+    return tuple(safe)
+
+
+def _verified(transfer: Transfer) -> bool:
+    return transfer.status == "completed" and transfer.completed is not None and bool(transfer.completed.verified)

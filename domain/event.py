@@ -1,0 +1,48 @@
+"""What an event is: a small frozen struct with a short, stable topic; and what surrounds it in the log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that happened. `topic` and `schema` identify its stored form for ever.
+
+    A field may be added with a default; any other change raises `schema` and gets an upcaster
+    (adapters/event_store/upcasters.py).
+    """
+
+    topic: ClassVar[str]
+    schema: ClassVar[int] = 1
+
+
+class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who caused an event and through which way in.
+
+    `actor` is a username or `policy:<Name>`; `via` is `api`, `ocs`, `cli`, `worker` or `policy`;
+    `correlation` ties together all that one request led to; `causation` is the position of the event that a
+    policy reacted to; `reason` is free text for people.
+    """
+
+    actor: str
+    via: str
+    correlation: str = ""
+    causation: int | None = None
+    reason: str = ""
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """An event as the log holds it.
+
+    `version` counts from 1 in its stream; `position` is its place in the one global order; `at` is UTC.
+    """
+
+    stream: str
+    version: int
+    position: int
+    at: datetime
+    cause: Cause
+    event: Event

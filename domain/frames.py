@@ -1,0 +1,220 @@
+"""The Frame aggregate: one data product known by its basename, with its versions.
+
+Ingest only ever creates or appends; nothing is read first for a new frame. What makes a version unique over all
+frames (md5, store key) is claimed by name in the same commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar, Literal
+
+import msgspec
+
+from domain.deletion import SafeToDelete
+from domain.errors import NotAllowedNow
+from domain.event import Event, Recorded
+from domain.frame_record import FrameRecord
+from domain.hashes import Hashes
+
+CalibrationOutcome = Literal["failed", "no_masters"]
+
+
+class FrameVersion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One set of bytes. `path` and `key` name them in the file store; `size` is in bytes, and unknown (with the
+    hashes) when another program stored the file."""
+
+    id: int
+    key: str
+    md5: str
+    extension: str
+    path: str = ""
+    size: int | None = None
+    hashes: Hashes | None = None
+
+
+class FileProcessed(Event, frozen=True, kw_only=True):
+    """A version and its record arrived. `headers` is the whole header as a JSON object."""
+
+    topic: ClassVar[str] = "frame.file_processed"
+    frame_id: int
+    record: FrameRecord
+    headers: msgspec.Raw
+    versions: tuple[FrameVersion, ...]
+    observation: str | None = None
+    calibrated_from: str | None = None
+
+
+class FrameAmended(Event, frozen=True, kw_only=True):
+    """The record or the headers changed without new bytes."""
+
+    topic: ClassVar[str] = "frame.amended"
+    frame_id: int
+    record: FrameRecord
+    headers: msgspec.Raw | None = None
+
+
+class CalibrationCompleted(Event, frozen=True, kw_only=True):
+    """The calibrated file of this raw frame has arrived: version `version_id` of frame `calibrated`."""
+
+    topic: ClassVar[str] = "frame.calibration_completed"
+    calibrated: str
+    version_id: int
+    observation: str | None = None
+
+
+class CalibrationFailed(Event, frozen=True, kw_only=True):
+    """No calibrated file will come: the pipeline failed, or there were no matching masters."""
+
+    topic: ClassVar[str] = "frame.calibration_failed"
+    outcome: CalibrationOutcome
+    reason: str = ""
+    observation: str | None = None
+
+
+class FileDeletedFromServer(Event, frozen=True, kw_only=True):
+    """The bytes of a version are to be removed from the file store; `justified_by` are the completed, verified
+    transfers that made it safe."""
+
+    topic: ClassVar[str] = "frame.file_deleted_from_server"
+    frame_id: int
+    version_id: int
+    path: str
+    key: str
+    justified_by: tuple[str, ...]
+
+
+class FrameDeleted(Event, frozen=True, kw_only=True):
+    """An operator removed the frame with all its versions."""
+
+    topic: ClassVar[str] = "frame.deleted"
+    frame_id: int
+    versions: tuple[FrameVersion, ...]
+
+
+def stream_of(basename: str) -> str:
+    """The stream that a frame's events live in follows from its basename alone."""
+    return f"frame:{basename}"
+
+
+def claims_of(version: FrameVersion) -> tuple[str, str]:
+    """The names that no other version, of this or any frame, may hold."""
+    return f"md5:{version.md5}", f"key:{version.key}"
+
+
+def observation_of(event: FileProcessed) -> str | None:
+    """The observation that a file belongs to: as given at ingest, else by the number in its headers."""
+    if event.observation:
+        return event.observation
+    number = event.record.observation_id
+    return None if number is None else str(number)
+
+
+def is_calibrated(event: FileProcessed) -> bool:
+    """Whether a file is a calibrated product: it says of which raw frame, or its reduction level is above 0."""
+    return event.calibrated_from is not None or event.record.reduction_level > 0
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """What the commands need to know of a frame."""
+
+    id: int = 0
+    record: FrameRecord | None = None
+    headers: msgspec.Raw = msgspec.Raw(b"{}")
+    versions: tuple[FrameVersion, ...] = ()
+    deleted_from_server: frozenset[int] = frozenset()
+    observation: str | None = None
+    calibrated_from: str | None = None
+    calibrated: tuple[tuple[str, int], ...] = ()
+    calibration_failed: bool = False
+    exists: bool = False
+    stream_version: int = 0
+
+    @property
+    def newest(self) -> FrameVersion | None:
+        """The version that arrived last."""
+        return self.versions[-1] if self.versions else None
+
+    def version(self, version_id: int) -> FrameVersion | None:
+        """The version with this id, if the frame has it."""
+        return next((version for version in self.versions if version.id == version_id), None)
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether this is a frame as the camera gave it."""
+        return self.record is not None and self.record.reduction_level == 0 and self.calibrated_from is None
+
+    def expects_calibration(self) -> bool:
+        """True for a raw frame that nobody has calibrated, and nobody has said can't be."""
+        return self.is_raw and not self.calibrated and not self.calibration_failed
+
+
+def evolve(frame: Frame, recorded: Recorded) -> Frame:
+    """The frame after one more of its events."""
+    replace = msgspec.structs.replace
+    frame = replace(frame, stream_version=recorded.version)
+    match recorded.event:
+        case FileProcessed() as event:
+            return replace(
+                frame,
+                exists=True,
+                id=event.frame_id,
+                record=event.record,
+                headers=event.headers,
+                versions=frame.versions + event.versions,
+                observation=observation_of(event) or frame.observation,
+                calibrated_from=event.calibrated_from or frame.calibrated_from,
+            )
+        case FrameAmended() as event:
+            headers = frame.headers if event.headers is None else event.headers
+            return replace(frame, exists=True, id=event.frame_id, record=event.record, headers=headers)
+        case CalibrationCompleted() as event:
+            return replace(frame, calibrated=(*frame.calibrated, (event.calibrated, event.version_id)))
+        case CalibrationFailed():
+            return replace(frame, calibration_failed=True)
+        case FileDeletedFromServer() as event:
+            return replace(frame, deleted_from_server=frame.deleted_from_server | {event.version_id})
+        case FrameDeleted():
+            return Frame(stream_version=recorded.version)
+        case _:
+            return frame
+
+
+def fold(history: Iterable[Recorded]) -> Frame:
+    """The frame that a stream tells of; `exists` is false when it tells of none."""
+    frame = Frame()
+    for recorded in history:
+        frame = evolve(frame, recorded)
+    return frame
+
+
+def report_calibration_failure(frame: Frame, outcome: CalibrationOutcome, reason: str) -> tuple[Event, ...]:
+    """Decide on the pipeline's word that no calibrated file will come. Saying so twice changes nothing."""
+    if frame.calibrated:
+        raise NotAllowedNow("This frame has a calibrated file already, so its calibration can't have failed.")
+    if frame.calibration_failed:
+        return ()
+    return (CalibrationFailed(outcome=outcome, reason=reason, observation=frame.observation),)
+
+
+def complete_calibration(frame: Frame, calibrated: str, version_id: int) -> tuple[Event, ...]:
+    """Decide on the arrival of a calibrated file for this raw frame."""
+    if (calibrated, version_id) in frame.calibrated:
+        return ()
+    return (CalibrationCompleted(calibrated=calibrated, version_id=version_id, observation=frame.observation),)
+
+
+def delete_from_server(frame: Frame, safe: SafeToDelete) -> tuple[Event, ...]:
+    """Decide to remove a version's bytes. Only domain/deletion.py can say that it is safe."""
+    version = frame.version(safe.version_id)
+    if version is None or safe.version_id in frame.deleted_from_server:
+        return ()
+    return (
+        FileDeletedFromServer(
+            frame_id=frame.id,
+            version_id=version.id,
+            path=version.path,
+            key=version.key,
+            justified_by=safe.justified_by,
+        ),
+    )

@@ -1,0 +1,242 @@
+"""The StorageConfig aggregate: one place of one owner that copies can be sent to. Secrets are never in its events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import ClassVar, Literal
+
+import msgspec
+
+from domain.errors import InvalidInput, NotAllowedNow
+from domain.event import Event, Recorded
+
+Provider = Literal["dropbox", "google_drive", "google_cloud_storage", "s3", "folder"]
+Scope = Literal["personal", "organization", "project"]
+FileContent = Literal["raw", "calibrated", "raw_and_calibrated"]
+Content = Literal["raw", "calibrated"]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an owner can set (S11–S17). `destination_path` is a normalised folder that begins with a slash."""
+
+    display_name: str
+    destination_path: str = "/"
+    path_template: str = ""
+    comment: str = ""
+    file_content: FileContent = "raw"
+    delete_from_server: bool = False
+
+    def wants(self, content: Content) -> bool:
+        """Whether such files go to this destination."""
+        return self.file_content in (content, "raw_and_calibrated")
+
+
+class StorageConfigCreated(Event, frozen=True, kw_only=True):
+    """`options` are the provider's settings that aren't secret (bucket, root, endpoint, region)."""
+
+    topic: ClassVar[str] = "storage_config.created"
+    id: str
+    owner: str
+    provider: Provider
+    scope: Scope
+    scope_id: str
+    settings: Settings
+    options: dict[str, str]
+    enabled: bool = True
+
+
+class StorageConfigEdited(Event, frozen=True, kw_only=True):
+    """The settings or options are these now; `credentials_version` counts replacements of secrets."""
+
+    topic: ClassVar[str] = "storage_config.edited"
+    settings: Settings
+    options: dict[str, str]
+    credentials_version: int | None = None
+
+
+class StorageConfigAuthorizationLost(Event, frozen=True, kw_only=True):
+    """The provider refused the credentials: they have expired or were revoked."""
+
+    topic: ClassVar[str] = "storage_config.authorization_lost"
+    reason: str
+
+
+class StorageConfigAuthorized(Event, frozen=True, kw_only=True):
+    """The credentials work (again); `account` is the e-mail of the authorized account."""
+
+    topic: ClassVar[str] = "storage_config.authorized"
+    account: str = ""
+
+
+class StorageConfigPaused(Event, frozen=True, kw_only=True):
+    """The destination is full or over a limit; it is probed again from `until` on (UTC)."""
+
+    topic: ClassVar[str] = "storage_config.paused"
+    reason: str
+    until: datetime
+
+
+class StorageConfigResumed(Event, frozen=True, kw_only=True):
+    """The destination takes files again."""
+
+    topic: ClassVar[str] = "storage_config.resumed"
+
+
+class StorageConfigTested(Event, frozen=True, kw_only=True):
+    """The result of a connection test."""
+
+    topic: ClassVar[str] = "storage_config.tested"
+    ok: bool
+    reason: str = ""
+
+
+class StorageConfigEnabled(Event, frozen=True, kw_only=True):
+    """Offered for new observations again."""
+
+    topic: ClassVar[str] = "storage_config.enabled"
+
+
+class StorageConfigDisabled(Event, frozen=True, kw_only=True):
+    """Not offered for new observations; what is queued goes on."""
+
+    topic: ClassVar[str] = "storage_config.disabled"
+
+
+class StorageConfigDeleted(Event, frozen=True, kw_only=True):
+    """Gone; its secrets were destroyed."""
+
+    topic: ClassVar[str] = "storage_config.deleted"
+
+
+class StorageConfig(msgspec.Struct, frozen=True):
+    """What commands and policies need to know of a configuration."""
+
+    id: str = ""
+    owner: str = ""
+    provider: Provider = "folder"
+    scope: Scope = "personal"
+    scope_id: str = ""
+    settings: Settings = Settings(display_name="")
+    options: dict[str, str] = {}
+    enabled: bool = False
+    needs_authorization: bool = False
+    paused_until: datetime | None = None
+    deleted: bool = False
+    exists: bool = False
+    stream_version: int = 0
+
+    def ready(self) -> bool:
+        """Whether transfers to it may start now."""
+        return self.exists and not (self.deleted or self.needs_authorization or self.paused_until)
+
+
+def stream_of(config_id: str) -> str:
+    """The stream of a configuration."""
+    return f"storage_config:{config_id}"
+
+
+def evolve(config: StorageConfig, recorded: Recorded) -> StorageConfig:
+    """The configuration after one more of its events."""
+    replace = msgspec.structs.replace
+    config = replace(config, stream_version=recorded.version)
+    match recorded.event:
+        case StorageConfigCreated() as event:
+            return replace(
+                config,
+                exists=True,
+                id=event.id,
+                owner=event.owner,
+                provider=event.provider,
+                scope=event.scope,
+                scope_id=event.scope_id,
+                settings=event.settings,
+                options=event.options,
+                enabled=event.enabled,
+            )
+        case StorageConfigEdited() as event:
+            return replace(config, settings=event.settings, options=event.options)
+        case StorageConfigAuthorizationLost():
+            return replace(config, needs_authorization=True)
+        case StorageConfigAuthorized():
+            return replace(config, needs_authorization=False)
+        case StorageConfigPaused() as event:
+            return replace(config, paused_until=event.until)
+        case StorageConfigResumed():
+            return replace(config, paused_until=None)
+        case StorageConfigEnabled():
+            return replace(config, enabled=True)
+        case StorageConfigDisabled():
+            return replace(config, enabled=False)
+        case StorageConfigDeleted():
+            return replace(config, deleted=True, enabled=False)
+        case _:
+            return config
+
+
+def fold(history: Iterable[Recorded]) -> StorageConfig:
+    """The configuration that a stream tells of."""
+    config = StorageConfig()
+    for recorded in history:
+        config = evolve(config, recorded)
+    return config
+
+
+def check_settings(settings: Settings) -> None:
+    """Raise InvalidInput when a setting breaks its rule (S11; paths are checked in domain/destination_paths)."""
+    if not 1 <= len(settings.display_name.strip()) <= 200:
+        raise InvalidInput("The display name has 1 to 200 characters.", field="display_name")
+
+
+def edit(
+    config: StorageConfig, settings: Settings, options: dict[str, str], credentials_version: int | None
+) -> tuple[Event, ...]:
+    """Decide on an edit. The provider can't change, so it isn't asked for here."""
+    _must_be_there(config)
+    check_settings(settings)
+    if settings == config.settings and options == config.options and credentials_version is None:
+        return ()
+    return (StorageConfigEdited(settings=settings, options=options, credentials_version=credentials_version),)
+
+
+def enable(config: StorageConfig, enabled: bool) -> tuple[Event, ...]:
+    """Decide on offering the configuration for new observations, or not."""
+    _must_be_there(config)
+    if enabled == config.enabled:
+        return ()
+    return (StorageConfigEnabled() if enabled else StorageConfigDisabled(),)
+
+
+def lose_authorization(config: StorageConfig, reason: str) -> tuple[Event, ...]:
+    """Decide on a refusal of the credentials; the second worker to see it changes nothing."""
+    if config.deleted or config.needs_authorization:
+        return ()
+    return (StorageConfigAuthorizationLost(reason=reason),)
+
+
+def authorize(config: StorageConfig, account: str = "") -> tuple[Event, ...]:
+    """Decide on working credentials."""
+    _must_be_there(config)
+    return (StorageConfigAuthorized(account=account),) if config.needs_authorization or account else ()
+
+
+def pause(config: StorageConfig, reason: str, until: datetime) -> tuple[Event, ...]:
+    """Decide on a full or limited destination."""
+    if config.deleted or config.paused_until == until:
+        return ()
+    return (StorageConfigPaused(reason=reason, until=until),)
+
+
+def resume(config: StorageConfig) -> tuple[Event, ...]:
+    """Decide on the end of a pause."""
+    return (StorageConfigResumed(),) if config.paused_until and not config.deleted else ()
+
+
+def delete(config: StorageConfig) -> tuple[Event, ...]:
+    """Decide on deletion; deleting twice changes nothing."""
+    return () if config.deleted else (StorageConfigDeleted(),)
+
+
+def _must_be_there(config: StorageConfig) -> None:
+    if not config.exists or config.deleted:
+        raise NotAllowedNow("This storage configuration has been deleted.")

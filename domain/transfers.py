@@ -1,0 +1,312 @@
+"""The Transfer aggregate: one version going to one destination, from the request to a verified copy.
+
+    pending ──start──▶ in_progress ──complete──▶ completed
+       ▲  ◀─attempt failed / interrupted─┘  │
+       │                                    └──last attempt, or no retry can mend it──▶ failed ──retry──▶ pending
+       └─hold / release: pending, but waiting for the destination          any of these ──cancel──▶ cancelled
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import ClassVar, Literal
+
+import msgspec
+
+from domain.errors import NotAllowedNow
+from domain.event import Event, Recorded
+from domain.hashes import Hashes
+from domain.storage_configs import Content, Provider
+
+Status = Literal["pending", "in_progress", "completed", "failed", "cancelled"]
+RETRY_SCHEDULE: tuple[float, ...] = (300.0, 600.0, 1200.0)
+"""Seconds to wait after the 1st, 2nd and 3rd failure; the one after them is final (S43)."""
+
+
+class TransferRequested(Event, frozen=True, kw_only=True):
+    """A destination wants a version. Holds all settings as of now (S31): later edits don't touch it."""
+
+    topic: ClassVar[str] = "transfer.requested"
+    id: str
+    storage_config: str
+    provider: Provider
+    frame: str
+    frame_id: int
+    version_id: int
+    filename: str
+    content: Content
+    destination_path: str
+    store_path: str
+    store_key: str
+    md5: str
+    size: int | None = None
+    hashes: Hashes | None = None
+    observation: str | None = None
+    owner: str = ""
+    delete_from_server: bool = False
+
+
+class TransferStarted(Event, frozen=True, kw_only=True):
+    """A worker won the transfer. `attempt` counts all starts and is the fencing token."""
+
+    topic: ClassVar[str] = "transfer.started"
+    attempt: int
+    worker: str
+
+
+class TransferCheckpointed(Event, frozen=True, kw_only=True):
+    """The provider has confirmed this many bytes. How to go on from there is kept sealed, outside the log."""
+
+    topic: ClassVar[str] = "transfer.checkpointed"
+    attempt: int
+    bytes_sent: int
+
+
+class TransferCompleted(Event, frozen=True, kw_only=True):
+    """The copy is there and its checksum equals ours; `verified` names the hash that was compared and its value."""
+
+    topic: ClassVar[str] = "transfer.completed"
+    attempt: int
+    destination_path: str
+    remote_id: str
+    bytes_sent: int
+    verified: dict[str, str]
+
+
+class TransferAttemptFailed(Event, frozen=True, kw_only=True):
+    """An attempt failed and another follows at `next_attempt_at` (UTC)."""
+
+    topic: ClassVar[str] = "transfer.attempt_failed"
+    attempt: int
+    failures: int
+    reason: str
+    error: str
+    next_attempt_at: datetime
+
+
+class TransferInterrupted(Event, frozen=True, kw_only=True):
+    """The worker was lost or stopped; no attempt is used up and the transfer goes on at once (S49)."""
+
+    topic: ClassVar[str] = "transfer.interrupted"
+    attempt: int
+    reason: str
+
+
+class TransferFailed(Event, frozen=True, kw_only=True):
+    """All attempts are used, or no retry can mend it."""
+
+    topic: ClassVar[str] = "transfer.failed"
+    attempt: int
+    reason: str
+    error: str
+
+
+class TransferHeld(Event, frozen=True, kw_only=True):
+    """The destination must be authorized or has a pause; no attempt is used up (S45, S46)."""
+
+    topic: ClassVar[str] = "transfer.held"
+    reason: str
+
+
+class TransferReleased(Event, frozen=True, kw_only=True):
+    """The destination takes files again."""
+
+    topic: ClassVar[str] = "transfer.released"
+
+
+class TransferCancelled(Event, frozen=True, kw_only=True):
+    """Nobody wants this copy any more."""
+
+    topic: ClassVar[str] = "transfer.cancelled"
+    reason: str
+
+
+class TransferRetried(Event, frozen=True, kw_only=True):
+    """Somebody asked for another round of attempts (S47)."""
+
+    topic: ClassVar[str] = "transfer.retried"
+
+
+class Transfer(msgspec.Struct, frozen=True):
+    """What commands and workers need to know of a transfer.
+
+    `attempts` counts all starts, `failures` those that failed since the last manual retry.
+    """
+
+    request: TransferRequested | None = None
+    status: Status = "pending"
+    attempts: int = 0
+    failures: int = 0
+    worker: str = ""
+    held: bool = False
+    bytes_sent: int = 0
+    next_attempt_at: datetime | None = None
+    completed: TransferCompleted | None = None
+    reason: str = ""
+    stream_version: int = 0
+
+
+def transfer_id(version_id: int, storage_config: str) -> str:
+    """The id follows from what goes where, so asking twice meets the same transfer."""
+    return f"v{version_id}-{storage_config}"
+
+
+def stream_of(transfer: str) -> str:
+    """The stream of a transfer."""
+    return f"transfer:{transfer}"
+
+
+def evolve(transfer: Transfer, recorded: Recorded) -> Transfer:
+    """The transfer after one more of its events."""
+    replace = msgspec.structs.replace
+    transfer = replace(transfer, stream_version=recorded.version)
+    match recorded.event:
+        case TransferRequested() as event:
+            return replace(transfer, request=event, status="pending")
+        case TransferStarted() as event:
+            return replace(
+                transfer, status="in_progress", attempts=event.attempt, worker=event.worker, next_attempt_at=None
+            )
+        case TransferCheckpointed() as event:
+            return replace(transfer, bytes_sent=event.bytes_sent)
+        case TransferCompleted() as event:
+            return replace(transfer, status="completed", completed=event, bytes_sent=event.bytes_sent, reason="")
+        case TransferAttemptFailed() as event:
+            return replace(
+                transfer,
+                status="pending",
+                failures=event.failures,
+                next_attempt_at=event.next_attempt_at,
+                reason=event.reason,
+            )
+        case TransferInterrupted():
+            return replace(transfer, status="pending", next_attempt_at=None)
+        case TransferFailed() as event:
+            return replace(transfer, status="failed", reason=event.reason, next_attempt_at=None)
+        case TransferHeld() as event:
+            return replace(transfer, status="pending", held=True, reason=event.reason)
+        case TransferReleased():
+            return replace(transfer, held=False, next_attempt_at=None)
+        case TransferCancelled() as event:
+            return replace(transfer, status="cancelled", held=False, reason=event.reason, next_attempt_at=None)
+        case TransferRetried():
+            return replace(transfer, status="pending", failures=0, held=False, next_attempt_at=None, reason="")
+        case _:
+            return transfer
+
+
+def fold(history: Iterable[Recorded]) -> Transfer:
+    """The transfer that a stream tells of."""
+    transfer = Transfer()
+    for recorded in history:
+        transfer = evolve(transfer, recorded)
+    return transfer
+
+
+def start(transfer: Transfer, worker: str, now: datetime) -> tuple[Event, ...]:
+    """Decide on a worker's wish to begin. Raises NotAllowedNow unless the transfer is pending, free and due."""
+    if transfer.request is None:
+        raise NotAllowedNow("There is no such transfer.")
+    if transfer.status != "pending" or transfer.held:
+        raise NotAllowedNow(f"The transfer is {'held' if transfer.held else transfer.status}.")
+    if transfer.next_attempt_at and transfer.next_attempt_at > now:
+        raise NotAllowedNow("The transfer's next attempt isn't due yet.")
+    return (TransferStarted(attempt=transfer.attempts + 1, worker=worker),)
+
+
+def checkpoint(transfer: Transfer, attempt: int, bytes_sent: int) -> tuple[Event, ...]:
+    """Decide on progress that the provider has confirmed."""
+    _must_run(transfer, attempt)
+    return (TransferCheckpointed(attempt=attempt, bytes_sent=bytes_sent),)
+
+
+def complete(
+    transfer: Transfer, attempt: int, destination_path: str, remote_id: str, size: int, verified: dict[str, str]
+) -> tuple[Event, ...]:
+    """Decide on a copy that has arrived. Raises NotAllowedNow without an equal checksum."""
+    _must_run(transfer, attempt)
+    if not verified:
+        raise NotAllowedNow("A transfer only completes with a checksum that equals ours.")
+    return (
+        TransferCompleted(
+            attempt=attempt,
+            destination_path=destination_path,
+            remote_id=remote_id,
+            bytes_sent=size,
+            verified=verified,
+        ),
+    )
+
+
+def fail_attempt(
+    transfer: Transfer,
+    attempt: int,
+    *,
+    reason: str,
+    error: str,
+    now: datetime,
+    schedule: Sequence[float] = RETRY_SCHEDULE,
+    retry_after: float | None = None,
+) -> tuple[Event, ...]:
+    """Decide on a failed attempt: another after the schedule's wait (or the provider's, when longer, S44), or none."""
+    _must_run(transfer, attempt)
+    failures = transfer.failures + 1
+    if failures > len(schedule):
+        return (TransferFailed(attempt=attempt, reason=reason, error=error),)
+    wait = max(schedule[failures - 1], retry_after or 0.0)
+    return (
+        TransferAttemptFailed(
+            attempt=attempt,
+            failures=failures,
+            reason=reason,
+            error=error,
+            next_attempt_at=now + timedelta(seconds=wait),
+        ),
+    )
+
+
+def give_up(transfer: Transfer, attempt: int, *, reason: str, error: str) -> tuple[Event, ...]:
+    """Decide on a fault that no retry can mend."""
+    _must_run(transfer, attempt)
+    return (TransferFailed(attempt=attempt, reason=reason, error=error),)
+
+
+def interrupt(transfer: Transfer, attempt: int, reason: str) -> tuple[Event, ...]:
+    """Decide on a lost or stopping worker; nothing to decide when the transfer has moved on since."""
+    if transfer.status != "in_progress" or transfer.attempts != attempt:
+        return ()
+    return (TransferInterrupted(attempt=attempt, reason=reason),)
+
+
+def hold(transfer: Transfer, reason: str) -> tuple[Event, ...]:
+    """Decide on waiting for the destination; also takes a running attempt back."""
+    if transfer.held or transfer.status not in ("pending", "in_progress"):
+        return ()
+    return (TransferHeld(reason=reason),)
+
+
+def release(transfer: Transfer) -> tuple[Event, ...]:
+    """Decide on the end of the wait."""
+    return (TransferReleased(),) if transfer.held and transfer.status == "pending" else ()
+
+
+def cancel(transfer: Transfer, reason: str) -> tuple[Event, ...]:
+    """Decide on cancellation, possible while pending or running (S48); cancelling twice changes nothing."""
+    if transfer.status == "cancelled":
+        return ()
+    if transfer.status in ("completed", "failed"):
+        raise NotAllowedNow(f"The transfer is {transfer.status}; only one that is pending or running can be cancelled.")
+    return (TransferCancelled(reason=reason),)
+
+
+def retry(transfer: Transfer) -> tuple[Event, ...]:
+    """Decide on a manual retry of a failed transfer (S47)."""
+    if transfer.status != "failed":
+        raise NotAllowedNow(f"The transfer is {transfer.status}; only a failed one can be retried.")
+    return (TransferRetried(),)
+
+
+def _must_run(transfer: Transfer, attempt: int) -> None:
+    if transfer.status != "in_progress" or transfer.attempts != attempt:
+        raise NotAllowedNow("The transfer has moved on without this worker.")

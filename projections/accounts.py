@@ -1,0 +1,54 @@
+"""The accounts read model: who comes in with which token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from domain.accounts import AccountChanged, AccountCreated, TokenIssued, TokenRevoked
+from domain.event import Recorded
+from projections.projection import Cursor
+
+TABLES = """
+CREATE TABLE account (
+    username text PRIMARY KEY, is_superuser boolean NOT NULL, is_staff boolean NOT NULL, active boolean NOT NULL,
+    proposals text[] NOT NULL, created_at timestamptz NOT NULL
+);
+CREATE TABLE token (hash text PRIMARY KEY, username text NOT NULL, issued_at timestamptz NOT NULL);
+"""
+
+INDEXES = "CREATE INDEX token_username ON token (username);"
+
+
+class AccountsProjection:
+    """See the module."""
+
+    name = "accounts"
+    tables = TABLES
+    indexes = INDEXES
+    topics = frozenset(event.topic for event in (AccountCreated, AccountChanged, TokenIssued, TokenRevoked))
+
+    def apply(self, cursor: Cursor, events: Sequence[Recorded]) -> None:
+        """See Projection.apply."""
+        for recorded in events:
+            username = recorded.stream.removeprefix("account:")
+            match recorded.event:
+                case AccountCreated() as event:
+                    cursor.execute(
+                        "INSERT INTO account VALUES (%s, %s, %s, true, '{}', %s) ON CONFLICT DO NOTHING",
+                        (username, event.is_superuser, event.is_staff, recorded.at),
+                    )
+                case AccountChanged() as event:
+                    cursor.execute(
+                        "UPDATE account SET is_superuser = %s, is_staff = %s, active = %s, proposals = %s "
+                        "WHERE username = %s",
+                        (event.is_superuser, event.is_staff, event.active, list(event.proposals), username),
+                    )
+                case TokenIssued() as event:
+                    cursor.execute(
+                        "INSERT INTO token VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+                        (event.hash, username, recorded.at),
+                    )
+                case TokenRevoked() as event:
+                    cursor.execute("DELETE FROM token WHERE hash = %s", (event.hash,))
+                case _:
+                    pass

@@ -1,0 +1,94 @@
+"""Lists of the own API: observations, storage configurations, transfers. Newest first, by number, for keyset paging."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from application.permissions import Principal
+
+Rows = list[dict[str, Any]]
+
+_TRANSFER = (
+    "SELECT t.number, t.id, t.status, t.held, t.attempts, t.failures, t.next_attempt_at, t.bytes_sent, t.bytes_total, "
+    "t.destination_path, nullif(t.error, '') AS error, t.storage_config, t.provider, t.observation, t.frame, "
+    "t.frame_id, t.content, t.verified, t.requested_at, t.completed_at FROM read_transfers.transfer t"
+)
+_CONFIG = (
+    "SELECT c.number, c.id, c.owner, c.provider, c.scope, c.scope_id, c.settings, c.options, c.enabled, c.created_at, "
+    "c.needs_authorization, c.account, c.paused_until, nullif(c.reason, '') AS reason, c.tested_at, c.test_ok, "
+    "nullif(c.test_reason, '') AS test_reason FROM read_storage_configs.storage_config c"
+)
+
+
+class DeliveryQueries:
+    """Answers from read_observations, read_storage_configs and read_transfers. Belongs to one event loop."""
+
+    def __init__(self, pool: AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]]) -> None:
+        self._pool = pool
+
+    async def transfers(
+        self, viewer: Principal, filters: Mapping[str, str], *, below: int, limit: int, transfer: str | None = None
+    ) -> Rows:
+        """Transfers of the viewer's observations and destinations; `filters` are columns."""
+        conditions, parameters = ["t.number < %s"], [below]
+        if transfer is not None:
+            conditions.append("t.id = %s")
+            parameters.append(transfer)
+        for column, value in filters.items():
+            conditions.append(f"t.{column} = %s")
+            parameters.append(value)
+        if not viewer.is_superuser:
+            conditions.append(
+                "(t.owner = %s OR t.storage_config IN (SELECT id FROM read_storage_configs.storage_config WHERE owner = %s))"
+            )
+            parameters += [viewer.username, viewer.username]
+        statement = f"{_TRANSFER} WHERE {' AND '.join(conditions)} ORDER BY t.number DESC LIMIT %s"
+        return await self._rows(statement, *parameters, limit)
+
+    async def configs(self, viewer: Principal, *, below: int, limit: int, config: str | None = None) -> Rows:
+        """The storage configurations that the viewer may use, each with its transfers counted by status."""
+        conditions, parameters = ["c.number < %s", "NOT c.deleted"], [below]
+        if config is not None:
+            conditions.append("c.id = %s")
+            parameters.append(config)
+        if not viewer.is_superuser:
+            conditions.append("c.owner = %s")
+            parameters.append(viewer.username)
+        rows = await self._rows(
+            f"{_CONFIG} WHERE {' AND '.join(conditions)} ORDER BY c.number DESC LIMIT %s", *parameters, limit
+        )
+        counts = await self._rows(
+            "SELECT storage_config, status, count(*) AS n FROM read_transfers.transfer WHERE storage_config = ANY(%s) "
+            "GROUP BY 1, 2",
+            [row["id"] for row in rows],
+        )
+        for row in rows:
+            row["transfers"] = {n["status"]: n["n"] for n in counts if n["storage_config"] == row["id"]}
+        return rows
+
+    async def observations(self, viewer: Principal, *, below: int, limit: int, observation: str | None = None) -> Rows:
+        """The observations that the viewer owns or shares a proposal with."""
+        conditions, parameters = ["o.number < %s"], [below]
+        if observation is not None:
+            conditions.append("o.id = %s")
+            parameters.append(observation)
+        if not viewer.is_superuser:
+            conditions.append("(o.owner = %s OR o.project = ANY(%s))")
+            parameters += [viewer.username, list(viewer.proposals)]
+        return await self._rows(
+            f"SELECT o.* FROM read_observations.observation o WHERE {' AND '.join(conditions)} "
+            "ORDER BY o.number DESC LIMIT %s",
+            *parameters,
+            limit,
+        )
+
+    async def _rows(self, statement: str, *parameters: Any) -> Rows:
+        async with self._pool.connection() as connection:
+            cursor = connection.cursor(row_factory=dict_row)
+            await cursor.execute(statement.encode(), parameters)
+            return await cursor.fetchall()

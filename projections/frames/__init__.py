@@ -1,0 +1,1 @@
+"""The frames read model: what `/frames/` and `/versions/` answer from."""

@@ -1,0 +1,197 @@
+"""Frames from events, a batch at a time: arrays into the statements, whatever the batch's size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from application.ports.sky import Sky
+from domain.event import Recorded
+from domain.footprint import Footprint
+from domain.frame_record import FrameRecord
+from domain.frames import (
+    FileDeletedFromServer,
+    FileProcessed,
+    FrameAmended,
+    FrameDeleted,
+    FrameVersion,
+)
+from projections.frames.grams import basename_grams, fold, target_grams
+from projections.frames.tables import INDEXES, TABLES
+from projections.projection import Cursor
+
+_COLUMNS = (
+    "id observation_id request_id observation_date public_date created exposure_time headers_at observation_day "
+    "reduction_level basename proposal_id instrument_id target_name site_id telescope_id primary_optical_element "
+    "configuration_type observation target_folded version_set area"
+).split()
+_TYPES = (
+    "int int int timestamptz timestamptz timestamptz float8 bigint date smallint "
+    "text text text text text text text text text text text text"
+).split()
+_CHANGING = [name for name in _COLUMNS if name not in ("id", "basename", "created", "version_set")]
+
+# arrays of arrays must be rectangular, so cells and grams travel as texts of their own ('{1,2}')
+_UPSERT = f"""
+INSERT INTO frame AS f ({", ".join(_COLUMNS)}, cells, grams)
+SELECT {", ".join(f"u.{name}" for name in _COLUMNS)}, u.cells::int[], u.grams::smallint[]
+  FROM unnest({", ".join(f"%b::{kind}[]" for kind in _TYPES)}, %b::text[], %b::text[])
+       AS u({", ".join(_COLUMNS)}, cells, grams)
+ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _CHANGING)},
+    cells = excluded.cells, grams = excluded.grams,
+    headers_at = CASE WHEN excluded.headers_at > 0 THEN excluded.headers_at ELSE f.headers_at END,
+    version_set = concat_ws(',', nullif(excluded.version_set, ''), nullif(f.version_set, ''))
+""".replace("headers_at = excluded.headers_at, ", "")
+
+_VERSIONS = """
+INSERT INTO version (id, frame_id, size, created, key, md5, extension, path, deleted)
+SELECT u.*, false FROM unnest(%b::int[], %b::int[], %b::bigint[], %b::timestamptz[], %b::text[], %b::text[], %b::text[],
+                              %b::text[]) AS u
+ON CONFLICT (id) DO NOTHING
+"""
+
+_LINK_KNOWN = """
+WITH named AS (SELECT u.id, u.name, f.id AS other FROM unnest(%b::int[], %b::text[]) AS u(id, name)
+               LEFT JOIN frame f ON f.basename = u.name),
+     linked AS (INSERT INTO link SELECT id, other FROM named WHERE other IS NOT NULL
+                UNION SELECT other, id FROM named WHERE other IS NOT NULL ON CONFLICT DO NOTHING)
+INSERT INTO waiting SELECT DISTINCT name, id FROM named WHERE other IS NULL ON CONFLICT DO NOTHING
+"""
+
+_LINK_WAITING = """
+WITH arrived AS (DELETE FROM waiting w USING unnest(%b::int[], %b::text[]) AS u(id, name)
+                  WHERE w.basename = u.name RETURNING u.id, w.frame_id)
+INSERT INTO link SELECT id, frame_id FROM arrived UNION SELECT frame_id, id FROM arrived ON CONFLICT DO NOTHING
+"""
+
+
+class FramesProjection:
+    """See the package."""
+
+    name = "frames"
+    tables = TABLES
+    indexes = INDEXES
+    topics = frozenset(
+        event.topic for event in (FileProcessed, FrameAmended, FileDeletedFromServer, FrameDeleted)
+    )
+
+    def __init__(self, sky: Sky) -> None:
+        self._sky = sky
+        self._json = msgspec.json.Encoder()
+
+    def apply(self, cursor: Cursor, events: Sequence[Recorded]) -> None:
+        """See Projection.apply."""
+        for round_ in _rounds(events):
+            arrived = [recorded for recorded in round_ if isinstance(recorded.event, FileProcessed | FrameAmended)]
+            if arrived:
+                self._upsert(cursor, arrived)
+            for recorded in round_:
+                match recorded.event:
+                    case FileDeletedFromServer() as event:
+                        cursor.execute("UPDATE version SET deleted = true WHERE id = %s", (event.version_id,))
+                    case FrameDeleted() as event:
+                        _delete(cursor, event.frame_id)
+                    case _:
+                        pass
+
+    def _upsert(self, cursor: Cursor, arrived: Sequence[Recorded]) -> None:
+        outlines = [_record(recorded).area for recorded in arrived]
+        cells = iter(self._sky.cells_many([outline for outline in outlines if outline is not None]))
+        rows = [
+            self._row(recorded, None if outline is None else next(cells))
+            for recorded, outline in zip(arrived, outlines, strict=True)
+        ]
+        cursor.execute(_UPSERT, [list(column) for column in zip(*rows, strict=True)], prepare=True)
+        versions = [
+            (version.id, row[0], version.size, recorded.at, version.key, version.md5, version.extension, version.path)
+            for recorded, row in zip(arrived, rows, strict=True)
+            for version in _versions(recorded)
+        ]
+        if versions:
+            cursor.execute(_VERSIONS, [list(column) for column in zip(*versions, strict=True)], prepare=True)
+        named = [
+            (row[0], name)
+            for recorded, row in zip(arrived, rows, strict=True)
+            for name in dict.fromkeys(_record(recorded).related)
+            if name != _record(recorded).basename
+        ]
+        if named:
+            cursor.execute(_LINK_KNOWN, [list(column) for column in zip(*named, strict=True)], prepare=True)
+        ids, names = [row[0] for row in rows], [_record(recorded).basename for recorded in arrived]
+        cursor.execute(_LINK_WAITING, (ids, names), prepare=True)
+
+    def _row(self, recorded: Recorded, cells: list[int] | None) -> tuple[Any, ...]:
+        event = recorded.event
+        assert isinstance(event, FileProcessed | FrameAmended)
+        record = event.record
+        has_headers = isinstance(event, FileProcessed) or event.headers is not None
+        grams = sorted({*basename_grams(record.basename), *target_grams(record.target_name)})
+        return (
+            event.frame_id,
+            record.observation_id,
+            record.request_id,
+            record.observation_date,
+            record.public_date,
+            recorded.at,
+            record.exposure_time,
+            recorded.position if has_headers else 0,
+            record.observation_day,
+            record.reduction_level,
+            record.basename,
+            record.proposal_id,
+            record.instrument_id,
+            record.target_name,
+            record.site_id,
+            record.telescope_id,
+            record.primary_optical_element,
+            record.configuration_type,
+            event.observation if isinstance(event, FileProcessed) else None,
+            fold(record.target_name),
+            ",".join(self._version_json(version, recorded) for version in reversed(_versions(recorded))),
+            None if record.area is None else self._area_json(record.area),
+            None if cells is None else f"{{{','.join(map(str, cells))}}}",
+            f"{{{','.join(map(str, grams))}}}",
+        )
+
+    def _version_json(self, version: FrameVersion, recorded: Recorded) -> str:
+        stored = {
+            "id": version.id,
+            "key": version.key,
+            "md5": version.md5,
+            "extension": version.extension,
+            "created": recorded.at,
+        }
+        return self._json.encode(stored).decode()
+
+    def _area_json(self, area: Footprint) -> str:
+        return self._json.encode(self._sky.normalise(area)).decode()
+
+
+def _rounds(events: Iterable[Recorded]) -> list[list[Recorded]]:
+    """The events in order, cut so that no round has two of one frame: a statement can't touch a row twice."""
+    rounds: list[list[Recorded]] = [[]]
+    seen: set[str] = set()
+    for recorded in events:
+        if recorded.stream in seen:
+            rounds.append([])
+            seen.clear()
+        seen.add(recorded.stream)
+        rounds[-1].append(recorded)
+    return rounds
+
+
+def _record(recorded: Recorded) -> FrameRecord:
+    assert isinstance(recorded.event, FileProcessed | FrameAmended)
+    return recorded.event.record
+
+
+def _versions(recorded: Recorded) -> tuple[FrameVersion, ...]:
+    return recorded.event.versions if isinstance(recorded.event, FileProcessed) else ()
+
+
+def _delete(cursor: Cursor, frame_id: int) -> None:
+    cursor.execute("DELETE FROM link WHERE frame_id = %s OR other_id = %s", (frame_id, frame_id))
+    for table, column in (("waiting", "frame_id"), ("version", "frame_id"), ("frame", "id")):
+        cursor.execute(f"DELETE FROM {table} WHERE {column} = %s".encode(), (frame_id,))

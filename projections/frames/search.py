@@ -1,0 +1,129 @@
+"""What can be asked of the frames read model, and how it becomes SQL. One visibility predicate for every route."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from application.permissions import Principal
+from application.ports.sky import Region
+from projections.frames.grams import basename_grams, fold, target_grams
+
+ORDERINGS = frozenset(
+    "id basename observation_date primary_optical_element configuration_type proposal_id instrument_id target_name "
+    "reduction_level exposure_time".split()
+)
+EQUALITIES = frozenset(
+    "proposal_id instrument_id site_id telescope_id primary_optical_element configuration_type observation_id "
+    "request_id reduction_level observation_date observation_day public_date basename".split()
+)
+
+
+class FrameSearch(msgspec.Struct, frozen=True, kw_only=True):
+    """Conditions, all of which must hold. Times are aware; `exposure_time` is a lower bound in seconds."""
+
+    equal: Mapping[str, Any] = {}
+    start: datetime | None = None
+    end: datetime | None = None
+    basename: str = ""
+    target: str = ""
+    target_folded: str = ""
+    target_exact: str = ""
+    empty_target: bool = False
+    exposure_time: float | None = None
+    types_in: tuple[str, ...] = ()
+    types_not_in: tuple[str, ...] = ()
+    public: bool | None = None
+    submitter: str = ""
+    covers: Region | None = None
+    intersects: Region | None = None
+
+    @property
+    def geometric(self) -> bool:
+        """Whether rows must be tested exactly after the index has found them."""
+        return self.covers is not None or self.intersects is not None
+
+
+class Where(msgspec.Struct):
+    """Conditions and their parameters, in step."""
+
+    conditions: list[str]
+    parameters: list[Any]
+
+    def add(self, condition: str, *parameters: Any) -> None:
+        """One more condition."""
+        self.conditions.append(condition)
+        self.parameters.extend(parameters)
+
+    def sql(self) -> str:
+        """The whole WHERE clause."""
+        return f"WHERE {' AND '.join(self.conditions)}" if self.conditions else ""
+
+
+def visible_to(viewer: Principal, now: datetime, where: Where, alias: str = "f") -> None:
+    """Keep what the viewer may see (contracts: visibility): public for longer than now, of an own proposal, or all
+    for a superuser; a frame without an observation date is hidden from everybody."""
+    where.add(f"{alias}.observation_date IS NOT NULL")
+    if viewer.is_superuser:
+        return
+    if viewer.proposals:
+        where.add(f"({alias}.public_date < %s OR {alias}.proposal_id = ANY(%s))", now, list(viewer.proposals))
+    else:
+        where.add(f"{alias}.public_date < %s", now)
+
+
+def conditions(search: FrameSearch, viewer: Principal, now: datetime) -> Where:
+    """The search as SQL over `read_frames.frame f`, without geometry's exact part."""
+    where = Where([], [])
+    visible_to(viewer, now, where)
+    for column, value in search.equal.items():
+        if column not in EQUALITIES:
+            raise ValueError(column)
+        where.add(f"f.{column} = %s", value)
+    if search.start is not None:
+        where.add("f.observation_date >= %s", search.start)
+    if search.end is not None:
+        where.add("f.observation_date <= %s", search.end)
+    _text_conditions(search, where)
+    if search.exposure_time is not None:
+        where.add("f.exposure_time >= %s", search.exposure_time)
+    if search.types_in:
+        where.add("f.configuration_type = ANY(%s)", list(search.types_in))
+    if search.types_not_in:
+        where.add("f.configuration_type <> ALL(%s)", list(search.types_not_in))
+    _publicness(search, viewer, now, where)
+    return where
+
+
+def _text_conditions(search: FrameSearch, where: Where) -> None:
+    if search.basename:
+        if grams := basename_grams(search.basename):
+            where.add("f.grams @> %s::smallint[]", grams)
+        where.add("position(%s in lower(f.basename)) > 0", search.basename.lower())
+    if search.target:
+        if search.target.isascii() and (grams := target_grams(search.target)):
+            where.add("f.grams @> %s::smallint[]", grams)
+        where.add("position(%s in lower(f.target_name)) > 0", search.target.lower())
+    if search.target_folded:
+        if grams := target_grams(search.target_folded):
+            where.add("f.grams @> %s::smallint[]", grams)
+        where.add("position(%s in f.target_folded) > 0", fold(search.target_folded))
+    if search.target_exact:
+        where.add("f.target_name = %s", search.target_exact)
+    if search.empty_target:
+        where.add("f.target_name = ''")
+
+
+def _publicness(search: FrameSearch, viewer: Principal, now: datetime, where: Where) -> None:
+    """The `public` parameter's matrix (contracts: 1.6.1); true and absent change nothing."""
+    if search.public is not False:
+        return
+    if viewer.is_superuser:
+        where.add("(f.public_date > %s OR f.public_date IS NULL)", now)
+    elif not viewer.authenticated:
+        where.add("false")
+    elif viewer.proposals:
+        where.add("f.proposal_id = ANY(%s)", list(viewer.proposals))

@@ -1,0 +1,44 @@
+"""The tables of the frames read model.
+
+`version_set` holds the versions newest first, as JSON objects joined by commas: a page of frames is one index walk and
+one row a frame. `headers_at` is the position of the event that holds the newest header: headers are read from the log,
+not stored twice. `cells` are sky keys (application/ports/sky.py); `grams` are hashed trigrams for substring search.
+`waiting` holds related names whose frame hasn't arrived.
+"""
+
+TABLES = """
+CREATE TABLE frame (
+    id int PRIMARY KEY,
+    observation_id int, request_id int,
+    observation_date timestamptz, public_date timestamptz, created timestamptz NOT NULL,
+    exposure_time float8, headers_at bigint NOT NULL,
+    observation_day date, reduction_level smallint NOT NULL,
+    basename text NOT NULL, proposal_id text NOT NULL, instrument_id text NOT NULL, target_name text NOT NULL,
+    site_id text NOT NULL, telescope_id text NOT NULL, primary_optical_element text NOT NULL,
+    configuration_type text NOT NULL, observation text, target_folded text NOT NULL,
+    version_set text NOT NULL, area text, cells int[], grams smallint[] NOT NULL
+) WITH (fillfactor = 90);
+CREATE UNIQUE INDEX frame_basename ON frame (basename);
+CREATE TABLE version (
+    id int PRIMARY KEY, frame_id int NOT NULL, size bigint, created timestamptz NOT NULL,
+    key text NOT NULL, md5 text NOT NULL, extension text NOT NULL, path text NOT NULL, deleted boolean NOT NULL
+);
+CREATE TABLE link (frame_id int, other_id int, PRIMARY KEY (frame_id, other_id));
+CREATE TABLE waiting (basename text, frame_id int, PRIMARY KEY (basename, frame_id));
+"""
+
+INDEXES = """
+CREATE INDEX frame_newest ON frame (observation_date DESC, id DESC);
+CREATE INDEX frame_day ON frame (observation_day, id);
+CREATE INDEX frame_site ON frame (site_id, instrument_id, observation_date DESC, id DESC);
+CREATE INDEX frame_instrument ON frame (instrument_id, observation_date DESC, id DESC);
+CREATE INDEX frame_proposal ON frame (proposal_id, observation_date DESC, id DESC);
+CREATE INDEX frame_target ON frame (target_name, observation_date DESC, id DESC);
+CREATE INDEX frame_observation ON frame (observation_id) WHERE observation_id IS NOT NULL;
+CREATE INDEX frame_observation_code ON frame (observation) WHERE observation IS NOT NULL;
+CREATE INDEX frame_request ON frame (request_id) WHERE request_id IS NOT NULL;
+CREATE INDEX frame_cells ON frame USING gin (cells);
+CREATE INDEX frame_grams ON frame USING gin (grams);
+CREATE INDEX version_md5 ON version (md5);
+CREATE INDEX version_frame ON version (frame_id);
+"""

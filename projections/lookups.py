@@ -1,0 +1,88 @@
+"""Answers to what commands and policies ask of the read models (application/ports/lookups.py)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg_pool import ConnectionPool
+
+from domain.errors import RetryLater
+
+WAIT_SECONDS = 5.0
+POLL_SECONDS = 0.005
+
+
+class ReadModelLookups:
+    """Implements FrameLookup and TransferLookup. Safe to share between threads."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
+
+    def frames_of_observation(self, observation: str, *, at_least: int) -> Sequence[str]:
+        """See FrameLookup."""
+        number = int(observation) if observation.isdecimal() and len(observation) < 10 else None
+        rows = self._rows(
+            "frames",
+            at_least,
+            "SELECT basename FROM read_frames.frame WHERE observation_id = %s OR observation = %s ORDER BY id",
+            number,
+            observation,
+        )
+        return [row[0] for row in rows]
+
+    def open_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
+        """See TransferLookup."""
+        statement = "SELECT id FROM read_transfers.transfer WHERE storage_config = %s AND status = ANY(%s)"
+        rows = self._rows("transfers", at_least, statement, storage_config, ["pending", "in_progress"])
+        return [row[0] for row in rows]
+
+    def failed_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
+        """See TransferLookup."""
+        statement = "SELECT id FROM read_transfers.transfer WHERE storage_config = %s AND status = 'failed'"
+        return [row[0] for row in self._rows("transfers", at_least, statement, storage_config)]
+
+    def running_transfers(self) -> Sequence[tuple[str, int, str]]:
+        """See TransferLookup."""
+        statement = "SELECT id, attempts, worker FROM read_transfers.transfer WHERE status = 'in_progress'"
+        return self._rows("transfers", 0, statement)
+
+    def due_transfers(self) -> Sequence[str]:
+        """See TransferLookup. Those without a queued job, the oldest thousand."""
+        rows = self._rows(
+            "transfers",
+            0,
+            "SELECT t.id FROM read_transfers.transfer t WHERE t.status = 'pending' AND NOT t.held "
+            "AND coalesce(t.next_attempt_at, '-infinity') <= now() AND NOT EXISTS (SELECT 1 FROM "
+            "procrastinate.procrastinate_jobs j WHERE j.status = 'todo' AND j.args ->> 'transfer' = t.id) "
+            "ORDER BY t.number LIMIT 1000",
+        )
+        return [row[0] for row in rows]
+
+    def held_transfers(self) -> Sequence[tuple[str, str]]:
+        """See TransferLookup."""
+        return self._rows(
+            "transfers", 0, "SELECT id, storage_config FROM read_transfers.transfer WHERE status = 'pending' AND held"
+        )
+
+    def paused_configs(self) -> Sequence[str]:
+        """See TransferLookup."""
+        rows = self._rows(
+            "storage_configs",
+            0,
+            "SELECT id FROM read_storage_configs.storage_config WHERE paused_until <= now() AND NOT deleted",
+        )
+        return [row[0] for row in rows]
+
+    def _rows(self, model: str, at_least: int, statement: str, *parameters: Any) -> list[Any]:
+        with self._pool.connection() as connection:
+            deadline = time.monotonic() + WAIT_SECONDS
+            while at_least:
+                row = connection.execute("SELECT position FROM starferry.projection WHERE name = %s", (model,)).fetchone()
+                if row and row[0] >= at_least:
+                    break
+                if time.monotonic() > deadline:
+                    raise RetryLater(f"The read model {model} is behind; try again in a moment.")
+                time.sleep(POLL_SECONDS)
+            return connection.execute(statement.encode(), parameters).fetchall()

@@ -1,0 +1,142 @@
+"""The transfers read model: status, progress and reasons of every transfer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from domain.event import Recorded
+from domain.transfers import (
+    TransferAttemptFailed,
+    TransferCancelled,
+    TransferCheckpointed,
+    TransferCompleted,
+    TransferFailed,
+    TransferHeld,
+    TransferInterrupted,
+    TransferReleased,
+    TransferRequested,
+    TransferRetried,
+    TransferStarted,
+)
+from projections.projection import Cursor
+
+TABLES = """
+CREATE TABLE transfer (
+    id text PRIMARY KEY, number bigint NOT NULL, status text NOT NULL, held boolean NOT NULL,
+    attempts int NOT NULL, failures int NOT NULL, bytes_sent bigint NOT NULL, bytes_total bigint,
+    requested_at timestamptz NOT NULL, completed_at timestamptz, next_attempt_at timestamptz,
+    storage_config text NOT NULL, provider text NOT NULL, observation text, frame text NOT NULL,
+    frame_id int NOT NULL, version_id int NOT NULL, content text NOT NULL, owner text NOT NULL,
+    destination_path text NOT NULL, error text NOT NULL, worker text NOT NULL, verified text NOT NULL
+);
+"""
+
+INDEXES = """
+CREATE INDEX transfer_number ON transfer (number DESC);
+CREATE INDEX transfer_config ON transfer (storage_config, status, number DESC);
+CREATE INDEX transfer_observation ON transfer (observation, number DESC);
+CREATE INDEX transfer_owner ON transfer (owner, number DESC);
+CREATE INDEX transfer_frame ON transfer (frame);
+CREATE INDEX transfer_open ON transfer (status, held, next_attempt_at) WHERE status IN ('pending', 'in_progress');
+"""
+
+
+class TransfersProjection:
+    """See the module. `number` is the position of the request: newest first, and the cursor of lists."""
+
+    name = "transfers"
+    tables = TABLES
+    indexes = INDEXES
+    topics = frozenset(
+        event.topic
+        for event in (
+            TransferRequested,
+            TransferStarted,
+            TransferCheckpointed,
+            TransferCompleted,
+            TransferAttemptFailed,
+            TransferInterrupted,
+            TransferFailed,
+            TransferHeld,
+            TransferReleased,
+            TransferCancelled,
+            TransferRetried,
+        )
+    )
+
+    def apply(self, cursor: Cursor, events: Sequence[Recorded]) -> None:
+        """See Projection.apply."""
+        for recorded in events:
+            self._apply_one(cursor, recorded)
+
+    def _apply_one(self, cursor: Cursor, recorded: Recorded) -> None:
+        transfer = recorded.stream.removeprefix("transfer:")
+
+        def change(assignments: str, *values: object) -> None:
+            cursor.execute(f"UPDATE transfer SET {assignments} WHERE id = %s".encode(), (*values, transfer), prepare=True)
+
+        match recorded.event:
+            case TransferRequested() as event:
+                _insert(cursor, recorded, event)
+            case TransferStarted() as event:
+                change(
+                    "status = 'in_progress', attempts = %s, worker = %s, next_attempt_at = NULL",
+                    event.attempt,
+                    event.worker,
+                )
+            case TransferCheckpointed() as event:
+                change("bytes_sent = %s", event.bytes_sent)
+            case TransferCompleted() as event:
+                change(
+                    "status = 'completed', error = '', destination_path = %s, bytes_sent = %s, bytes_total = %s, "
+                    "completed_at = %s, verified = %s",
+                    event.destination_path,
+                    event.bytes_sent,
+                    event.bytes_sent,
+                    recorded.at,
+                    " ".join(f"{name}:{value}" for name, value in event.verified.items()),
+                )
+            case TransferAttemptFailed() as event:
+                change(
+                    "status = 'pending', failures = %s, next_attempt_at = %s, error = %s",
+                    event.failures,
+                    event.next_attempt_at,
+                    event.reason,
+                )
+            case TransferInterrupted():
+                change("status = 'pending', next_attempt_at = NULL")
+            case TransferFailed() as event:
+                change("status = 'failed', error = %s, next_attempt_at = NULL", event.reason)
+            case TransferHeld() as event:
+                change("status = 'pending', held = true, error = %s", event.reason)
+            case TransferReleased():
+                change("held = false, next_attempt_at = NULL")
+            case TransferCancelled() as event:
+                change("status = 'cancelled', held = false, error = %s, next_attempt_at = NULL", event.reason)
+            case TransferRetried():
+                change("status = 'pending', held = false, failures = 0, error = '', next_attempt_at = NULL")
+            case _:
+                pass
+
+
+def _insert(cursor: Cursor, recorded: Recorded, event: TransferRequested) -> None:
+    cursor.execute(
+        "INSERT INTO transfer VALUES (%s, %s, 'pending', false, 0, 0, 0, %s, %s, NULL, NULL, %s, %s, %s, %s, %s, %s, "
+        "%s, %s, %s, '', '', '') ON CONFLICT (id) DO NOTHING",
+        (
+            event.id,
+            recorded.position,
+            event.size,
+            recorded.at,
+            event.storage_config,
+            event.provider,
+            event.observation,
+            event.frame,
+            event.frame_id,
+            event.version_id,
+            event.content,
+            event.owner,
+            event.destination_path,
+        ),
+        prepare=True,
+    )

@@ -1,0 +1,56 @@
+"""An S3 service on loopback for tests: moto's HTTP server, reached by the real client."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+from moto.server import ThreadedMotoServer
+
+from adapters.file_store.s3_settings import S3Settings
+
+ACCESS_KEY, SECRET_KEY = "AKIAOBSERVATORY", "the-secret-of-the-tests"
+
+
+class S3Emulator:
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+        self.client: Any = boto3.session.Session().client(
+            "s3",
+            endpoint_url=endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=ACCESS_KEY,
+            aws_secret_access_key=SECRET_KEY,
+        )
+
+    def new_bucket(self, *, versioning: str = "Enabled") -> str:
+        bucket = f"frames-{uuid.uuid4().hex}"  # the emulator forgets nothing while the process lives
+        self.client.create_bucket(Bucket=bucket)
+        if versioning:
+            self.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": versioning})
+        return bucket
+
+    def settings(self, bucket: str, **other: Any) -> S3Settings:
+        given: dict[str, Any] = {
+            "bucket": bucket,
+            "endpoint": self.endpoint,
+            "region": "us-east-1",
+            "access_key": ACCESS_KEY,
+            "secret_key": SECRET_KEY,
+            "addressing_style": "path",
+        }
+        return S3Settings(**given | other)
+
+
+@contextlib.contextmanager
+def running_s3() -> Iterator[S3Emulator]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield S3Emulator(f"http://{host}:{port}")
+    finally:
+        server.stop()
