@@ -7,27 +7,35 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import psycopg
 import structlog
 from litestar import Litestar, Response, Router
 from litestar.config.cors import CORSConfig
+from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import Message, Scope
 
 from api import files, health
 from api.bootstrap import open_core
 from api.ocs import answers, frames, other
+from api.ocs.negotiation import negotiate
 from api.serving import AnyRequest, open_serving
 from api.settings import Settings
-from api.v1 import audit, ingest, observations, problems, storage_configs, transfers
+from api.v1 import audit, description, ingest, observations, problems, storage_configs, transfers
+
+from domain.errors import RetryLater
 
 logger = structlog.get_logger()
 
 MAX_BODY = 32 * 1024 * 1024
 """Largest JSON body. A frame's record with headers has some 10 kB; files are streamed and not bound by this."""
 
+OWN_PATH = "/api/v1"
 OWN_API = Router(
-    "/api/v1",
+    OWN_PATH,
     route_handlers=[
+        description.description,
         ingest.ingest,
         ingest.calibration,
         observations.list_observations,
@@ -48,16 +56,16 @@ OWN_API = Router(
         audit.audit,
         audit.events,
     ],
+    before_request=problems.refuse_nul,
     exception_handlers={**problems.EXCEPTION_HANDLERS},
 )
-OCS = [
-    other.root,
-    other.list_versions,
-    other.version_detail,
-    other.profile,
-    other.health,
+OCS = Router(
+    "/",
+    route_handlers=[other.root, other.list_versions, other.version_detail, other.profile, other.health, frames.router],
+    before_request=negotiate,
+)
+OTHERS: list[Any] = [
     other.robots,
-    frames.router,
     files.download,
     health.alive,
     health.ready,
@@ -76,9 +84,10 @@ def create_app(settings: Settings, conninfo: str) -> Litestar:
                 yield
 
     return Litestar(
-        route_handlers=[*OCS, OWN_API],
+        route_handlers=[OCS, *OTHERS, OWN_API],
         lifespan=[lifespan],
-        exception_handlers={**answers.EXCEPTION_HANDLERS, Exception: _unexpected},
+        exception_handlers={**answers.EXCEPTION_HANDLERS, HTTPException: _framework, Exception: _unexpected},
+        before_send=[_add_headers],
         cors_config=CORSConfig(
             allow_origins=["*"],
             allow_methods=["DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT"],
@@ -86,7 +95,7 @@ def create_app(settings: Settings, conninfo: str) -> Litestar:
             max_age=86400,
         ),
         openapi_config=OpenAPIConfig(
-            title="Starferry", version="1", path="/api/v1", render_plugins=[JsonRenderPlugin(path="/openapi.json")]
+            title="Starferry", version="1", path="/openapi", render_plugins=[JsonRenderPlugin(path="/openapi.json")]
         ),
         request_max_body_size=MAX_BODY,
         logging_config=None,
@@ -94,9 +103,40 @@ def create_app(settings: Settings, conninfo: str) -> Litestar:
 
 
 def _unexpected(request: AnyRequest, error: Exception) -> Response[Any]:
-    """A bug: the whole story to the log, none of it to the client."""
+    """A database that is away: try again. Else a bug: the whole story to the log, none of it to the client."""
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        away = RetryLater("The database can't be reached at the moment.")
+        return problems.domain_error(request, away) if _is_own(request) else answers.domain_error(request, away)
     logger.exception("request failed", method=request.method, path=request.url.path, exc_info=error)
-    return answers.detail(500, "The server met an error that it didn't expect; it has been logged.")
+    message = "The server met an error that it didn't expect; it has been logged."
+    if _is_own(request):
+        return problems.problem(500, "Something went wrong", message)
+    return answers.detail(500, message)
+
+
+def _framework(request: AnyRequest, error: HTTPException) -> Response[Any]:
+    """What the framework refuses before it knows the route: each surface in its own words."""
+    return problems.http_error(request, error) if _is_own(request) else answers.http_error(request, error)
+
+
+def _is_own(request: AnyRequest) -> bool:
+    path = request.scope["path"]
+    return path == OWN_PATH or path.startswith(OWN_PATH + "/")
+
+
+HEADERS = [
+    (b"vary", b"Accept, Authorization, Origin"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+]
+"""On every answer (contracts: 1.1)."""
+
+
+async def _add_headers(message: Message, _: Scope) -> None:
+    if message["type"] == "http.response.start":
+        message["headers"] = [*((k, v) for k, v in message["headers"] if k.lower() != b"vary"), *HEADERS]
 
 
 def configure_logging(level: str) -> None:

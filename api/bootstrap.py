@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets as random_source
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,11 +21,8 @@ from adapters.event_store.log import PostgresEventLog
 from adapters.event_store.numbers import BlockNumbers
 from adapters.file_store.directory import DirectoryStore
 from adapters.file_store.hashing import Hasher
-from adapters.file_store.s3 import S3Store
-from adapters.file_store.s3_settings import S3Settings
-from adapters.fits.reader import FitsReader
-from adapters.fits.records import stored_path
 from adapters.fits.settings import FitsSettings
+from adapters.fits.stored_paths import stored_path
 from adapters.jobs.queue import ProcrastinateJobs
 from adapters.jobs.workers import PostgresWorkers
 from adapters.passwords import PostgresPasswords
@@ -43,6 +41,7 @@ from application.policies.follow_destination import FollowDestination
 from application.policies.policy import Effect, Policy
 from application.policies.runner import PolicyRunner
 from application.ports.file_store import FileStore
+from application.ports.frame_reader import FrameReader
 from application.sweep import Sweep
 from domain.frame_record import FrameRecord
 from domain.hashes import Hashes
@@ -67,13 +66,17 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
     log: PostgresEventLog
     numbers: BlockNumbers
     store: FileStore
-    reader: FitsReader
     vault: PostgresVault
     passwords: PostgresPasswords
     jobs: ProcrastinateJobs
     lookups: ReadModelLookups
     destinations: Destinations
     links: Links
+
+    @property
+    def reader(self) -> FrameReader:
+        """Reads FITS files. Loaded when first used: astropy is a third of a process's memory."""
+        return _frame_reader(self.settings)
 
     def record_path(self, record: FrameRecord, extension: str) -> str:
         """Where the file store keeps the file of a record that another program has stored."""
@@ -142,6 +145,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
 def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
     """Everything, wired to a database that is up to date. Raises Misconfigured."""
     clock = SystemClock()
+    FitsSettings.from_environment(settings.environment)  # what can't be right stops the start, not the first file
     pool = ConnectionPool(conninfo, min_size=1, max_size=8, kwargs={"autocommit": True}, open=False)
     pool.open()
     log = PostgresEventLog(conninfo)
@@ -156,7 +160,6 @@ def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
         log=log,
         numbers=BlockNumbers(log.datastore),
         store=_open_store(settings, clock),
-        reader=FitsReader(FitsSettings.from_environment(settings.environment)),
         vault=vault,
         passwords=PostgresPasswords(pool),
         jobs=jobs,
@@ -175,10 +178,20 @@ def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
         pool.close()
 
 
+@lru_cache(maxsize=1)
+def _frame_reader(settings: Settings) -> FrameReader:
+    from adapters.fits.reader import FitsReader
+
+    return FitsReader(FitsSettings.from_environment(settings.environment))
+
+
 def _open_store(settings: Settings, clock: SystemClock) -> FileStore:
     if settings["FILESTORE_TYPE"] == "local":
         root = settings["FILESYSTEM_STORAGE_ROOT_DIR"]
         return DirectoryStore(Path(root) if root else settings.data / "files", link=lambda *_: "", clock=clock)
+    from adapters.file_store.s3 import S3Store  # boto3 is only loaded by those who use it
+    from adapters.file_store.s3_settings import S3Settings
+
     s3 = S3Settings(
         bucket=settings["BUCKET"],
         access_key=settings["AWS_ACCESS_KEY_ID"],

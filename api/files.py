@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from litestar import Response, get
+from litestar.params import FromPath
 from litestar.response import Redirect, Stream
 
+from adapters.file_store.disposition import attachment
 from api.serving import AnyRequest, in_thread, serving_of
 from domain.errors import NotFound
 
@@ -16,12 +18,13 @@ PIECE = 1024 * 1024
 
 
 @get("/files/{version_id:int}/{filename:str}")
-async def download(request: AnyRequest, version_id: int, filename: str) -> Response[bytes] | Stream | Redirect:
+async def download(request: AnyRequest, version_id: FromPath[int], filename: FromPath[str]) -> Response[bytes] | Stream | Redirect:
     """The bytes of one version, to whoever holds a valid link."""
     serving = serving_of(request)
     expires = request.query_params.get("expires", "")
     signature = request.query_params.get("signature", "")
-    serving.core.links.check(version_id, int(expires) if expires.isdecimal() else 0, signature)
+    known = expires.isascii() and expires.isdecimal() and len(expires) < 19
+    serving.core.links.check(version_id, int(expires) if known else 0, signature)
     stored = await serving.frames.stored_file(version_id)
     if stored is None:
         raise NotFound("This file is no longer in the archive.")
@@ -38,10 +41,10 @@ async def download(request: AnyRequest, version_id: int, filename: str) -> Respo
         source.close()
         return Response(b"", status_code=416, headers={"Content-Range": f"bytes */{size}"})
     headers = {
-        "Content-Disposition": f'attachment; filename="{name}"',
+        "Content-Disposition": attachment(name),
         "Accept-Ranges": "bytes",
         "Content-Length": str(end - start),
-        "ETag": f'"{key}"',
+        "ETag": f'"v{version_id}"',  # a version's bytes never change
     }
     if status == 206:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
@@ -50,7 +53,7 @@ async def download(request: AnyRequest, version_id: int, filename: str) -> Respo
 
 def _range(text: str, size: int) -> tuple[int, int, int]:
     """Start, end (exclusive) and status for a Range header (RFC 9110, one range; others are ignored)."""
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", text.strip())
+    match = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", text.strip())
     if not match or match[0] == "bytes=-":
         return 0, size, 200
     first, last = match[1], match[2]

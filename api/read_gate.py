@@ -35,7 +35,7 @@ class ReadGate:
     async def settle(self, actor: str, asked: str | None = None) -> None:
         """Wait for the actor's own writes, and for a position that the request names."""
         position = self._written.get(actor, 0) if actor else 0
-        if asked and asked.isdecimal() and len(asked) < 19:
+        if asked and asked.isascii() and asked.isdecimal() and len(asked) < 19:
             position = max(position, int(asked))
         if position > self._reached:
             await self._wait(position)

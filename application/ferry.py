@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import BinaryIO
@@ -21,6 +22,7 @@ from application.transact import transact
 from domain import storage_configs, transfers
 from domain.copies import verify
 from domain.errors import (
+    ChecksumMismatch,
     DestinationPaused,
     GiveUp,
     NeedsAuthorization,
@@ -58,18 +60,28 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
     hash_file: HashFile
     worker: str
     schedule: Sequence[float] = RETRY_SCHEDULE
+    unsettled: dict[str, int] = msgspec.field(default_factory=dict)
+    """Attempts of ours by transfer whose end could not be recorded (the database was away)."""
+
+    def settle(self) -> None:
+        """Give attempts back whose end could not be recorded: while this worker lives nobody else would. Raises
+        RetryLater when the database is still away."""
+        for transfer_id, attempt in tuple(self.unsettled.items()):
+            self._change(transfer_id, lambda state, attempt=attempt: self._give_back(state, attempt))  # type: ignore[misc]
+            self.unsettled.pop(transfer_id, None)
 
     def carry(self, transfer_id: str) -> None:
         """Look at a transfer and, when it is due and free, carry it. Calling it for any transfer is harmless."""
+        self.settle()
         transfer = self._load(transfer_id)
+        now = self.clock.now()
         if transfer.request is None or transfer.status != "pending" or transfer.held:
             return
         config = load_config(self.log, transfer.request.storage_config)
-        if config.deleted:
-            self._change(transfer_id, lambda state: transfers.cancel(state, "Its storage configuration was deleted."))
+        if not config.deleted and transfer.next_attempt_at and transfer.next_attempt_at > now:
             return
         if not config.ready():
-            self._change(transfer_id, lambda state: transfers.hold(state, _why_not_ready(config)))
+            self._change(transfer_id, lambda state: _turn_away(state, config, now))
             return
         attempt = self._win(transfer_id)
         if attempt is None:
@@ -78,22 +90,39 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
         try:
             self._deliver(transfer_id, transfer.request, attempt, config)
             log.info("delivered", storage_config=config.id)
-        except (_Cancelled, StreamConflict):
+        except _Cancelled:
             log.info("transfer moved on without this worker")
         except StarferryError as error:
             log.warning("attempt failed", error=type(error).__name__, reason=str(error))
             self._failed(transfer_id, attempt, config, error)
         except Exception as error:  # an adapter's bug must not leave the transfer running for ever
-            log.exception("attempt failed unexpectedly")
+            # without its message: an SDK's may hold a secret
+            where = traceback.format_tb(error.__traceback__)
+            log.error("attempt failed unexpectedly", error=type(error).__name__, where=where)
             self._failed(transfer_id, attempt, config, RetryLater(f"Unexpected {type(error).__name__}."))
 
     def _win(self, transfer_id: str) -> int | None:
+        attempt = 0
+
+        def decide(state: Transfer) -> tuple[Event, ...]:
+            nonlocal attempt
+            started = transfers.start(state, self.worker, self.clock.now())
+            attempt = state.attempts + 1
+            return started
+
         try:
-            self._change(transfer_id, lambda state: transfers.start(state, self.worker, self.clock.now()))
+            self._change(transfer_id, decide)
         except (NotAllowedNow, StreamConflict):
             return None
-        state = self._load(transfer_id)
-        return state.attempts if state.worker == self.worker and state.status == "in_progress" else None
+        except RetryLater:
+            self.unsettled[transfer_id] = attempt  # the start may be stored all the same
+            raise
+        return attempt
+
+    def _give_back(self, state: Transfer, attempt: int) -> tuple[Event, ...]:
+        if state.worker != self.worker:
+            return ()
+        return transfers.interrupt(state, attempt, "The end of the attempt could not be recorded.")
 
     def _deliver(self, transfer_id: str, request: TransferRequested, attempt: int, config: StorageConfig) -> None:
         secrets = self.vault.get(config.id)
@@ -110,9 +139,8 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
             arrived = destination.finish(upload, session)
             try:
                 verified = verify(request.md5, upload.size, upload.hashes, arrived.size, arrived.hashes)
-            except StarferryError:
+            except ChecksumMismatch:
                 destination.remove(arrived)
-                self.vault.shred(_session_owner(transfer_id))
                 raise
             try:
                 self._change(
@@ -124,6 +152,7 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
             except NotAllowedNow as error:
                 if self._load(transfer_id).status == "cancelled":
                     destination.remove(arrived)
+                    self.vault.shred(_session_owner(transfer_id))
                 raise _Cancelled from error
         if upload.size > destination.chunk_size:
             self.vault.shred(_session_owner(transfer_id))
@@ -168,18 +197,32 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
         size, hashes = request.size, request.hashes
         if size is None or hashes is None:  # another program stored the file: nobody has read it yet
             size, hashes = self.hash_file(source)
-            if hashes.md5 != request.md5:
+            if hashes.md5 != request.md5.lower():
                 raise GiveUp("The file on the server isn't the one that was ingested: its md5 differs.")
         return Upload(path=request.destination_path, size=size, hashes=hashes, token=transfer_id)
 
     def _failed(self, transfer_id: str, attempt: int, config: StorageConfig, error: StarferryError) -> None:
+        try:
+            if isinstance(error, ChecksumMismatch):  # what the provider has of it is no good
+                self.vault.shred(_session_owner(transfer_id))
+            self._record_failure(transfer_id, attempt, config, error)
+        except Exception as trouble:
+            self.unsettled[transfer_id] = attempt
+            kind = type(trouble).__name__
+            logger.error("the end of an attempt could not be recorded", transfer=transfer_id, error=kind)
+
+    def _record_failure(self, transfer_id: str, attempt: int, config: StorageConfig, error: StarferryError) -> None:
         reason, kind = str(error), type(error).__name__
         now = self.clock.now()
 
         def decide(state: Transfer) -> tuple[Event, ...]:
             match error:
-                case NeedsAuthorization() | DestinationPaused():
+                case NeedsAuthorization() | DestinationPaused() if state.attempts != attempt:
+                    return ()
+                case NeedsAuthorization():
                     return transfers.hold(state, reason)
+                case DestinationPaused():
+                    return transfers.wait_for_pause(state, reason, now)
                 case GiveUp():
                     return transfers.give_up(state, attempt, reason=reason, error=kind)
                 case _:
@@ -248,7 +291,13 @@ def _session_owner(transfer_id: str) -> str:
     return f"upload:{transfer_id}"
 
 
-def _why_not_ready(config: StorageConfig) -> str:
+def _turn_away(state: Transfer, config: StorageConfig, now: datetime) -> tuple[Event, ...]:
+    """What becomes of a transfer whose destination takes nothing now."""
+    if state.status != "pending":
+        return ()  # another worker began before the destination closed; it may finish (S34)
+    if config.deleted:
+        return transfers.cancel(state, "Its storage configuration was deleted.")
     if config.needs_authorization:
-        return "The destination must be authorized again."
-    return "The destination is paused."
+        return transfers.hold(state, "The destination must be authorized again.")
+    reason = state.reason if state.paused_since else "The destination is paused."
+    return transfers.wait_for_pause(state, reason, now)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 from application.commands.storage_configs import load_config
@@ -12,7 +14,8 @@ from application.ports.lookups import TransferLookup
 from application.ports.workers import Workers
 from application.transact import transact
 from domain import storage_configs, transfers
-from domain.event import Cause
+from domain.event import Cause, Event
+from domain.storage_configs import StorageConfig
 
 CAUSE = Cause(actor="sweep", via="worker")
 
@@ -55,21 +58,23 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
     def _resume_destinations(self) -> int:
         """A pause that has run out ends; the next attempt is the probe (S46)."""
         paused = self.lookup.paused_configs()
+        now = self.clock.now()
         for config_id in paused:
             transact(
                 self.log,
                 storage_configs.stream_of(config_id),
-                lambda history: storage_configs.resume(storage_configs.fold(history)),
+                lambda history: _resume(storage_configs.fold(history), now),
                 cause=CAUSE,
-                now=self.clock.now(),
+                now=now,
             )
         return len(paused)
 
     def _release_held(self) -> int:
-        """A transfer may have been held in the moment in which its destination came back."""
+        """A transfer may have been held in the moment in which its destination came back, or was deleted (a worker
+        then cancels it)."""
         held = self.lookup.held_transfers()
-        ready = {config_id for _, config_id in held if load_config(self.log, config_id).ready()}
-        waiting = [transfer for transfer, config_id in held if config_id in ready]
+        configs = {config_id: load_config(self.log, config_id) for config_id in {config_id for _, config_id in held}}
+        waiting = [transfer for transfer, config in held if configs[config].ready() or configs[config].deleted]
         for transfer in waiting:
             transact(
                 self.log,
@@ -84,3 +89,8 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
         due = self.lookup.due_transfers()
         self.jobs.nudge([(transfer, None) for transfer in due])
         return len(due)
+
+
+def _resume(config: StorageConfig, now: datetime) -> tuple[Event, ...]:
+    """The end of a pause, unless a worker has met a full destination again since the read model was asked."""
+    return storage_configs.resume(config) if config.paused_until and config.paused_until <= now else ()

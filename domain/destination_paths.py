@@ -20,7 +20,7 @@ VARIABLES = ("USER", "PROJECT", "TARGET")
 
 _FORBIDDEN = frozenset('/\\"*:<>?|#[]')
 _RESERVED_STEMS = frozenset(
-    ["con", "prn", "aux", "nul", *(f"com{n}" for n in range(1, 10)), *(f"lpt{n}" for n in range(1, 10))]
+    ["con", "prn", "aux", "nul", "conin$", "conout$"] + [port + n for port in ("com", "lpt") for n in "123456789¹²³"]
 )
 _IGNORED_BY_DROPBOX = frozenset(
     ["desktop.ini", "thumbs.db", ".ds_store", "icon\r", ".dropbox", ".dropbox.attr", ".dropbox.cache"]
@@ -33,9 +33,7 @@ def clean_part(text: str) -> str:
     `_`, never empty or reserved, at most 255 bytes of UTF-8."""
     kept = "".join(_clean_character(character) for character in unicodedata.normalize("NFC", text))
     kept = kept.strip(".") or "unknown"
-    if kept.split(".", 1)[0].casefold() in _RESERVED_STEMS or kept.casefold() in _IGNORED_BY_DROPBOX:
-        kept = f"_{kept}"
-    return _shorten(kept)
+    return _shorten(f"_{kept}" if _is_reserved(kept) else kept)
 
 
 def normalise_folder(text: str) -> str:
@@ -43,7 +41,7 @@ def normalise_folder(text: str) -> str:
 
     Raises InvalidInput for `..` and for control characters.
     """
-    parts = [part for part in text.strip().replace("\\", "/").split("/") if part not in ("", ".")]
+    parts = [part for part in map(str.strip, text.replace("\\", "/").split("/")) if part not in ("", ".")]
     if ".." in parts:
         raise InvalidInput("The destination path can't contain '..'.", field="destination_path")
     if any(unicodedata.category(character) in ("Cc", "Cf", "Cs") for part in parts for character in part):
@@ -59,22 +57,27 @@ def check_template(template: str) -> None:
     for name in _VARIABLE.findall(template):
         if name not in VARIABLES:
             known = ", ".join(f"${variable}" for variable in VARIABLES)
-            raise InvalidInput(f"The template has an unknown variable ${name}; known are {known}.", field="path_template")
+            message = f"The template has an unknown variable ${name}; known are {known}."
+            raise InvalidInput(message, field="path_template")
     if len(template) > 500:
         raise InvalidInput("The path template is longer than 500 characters.", field="path_template")
 
 
 def render(destination: str, template: str, filename: str, *, user: str, project: str, target: str) -> str:
-    """The full path of a copy. A missing project or target becomes `no_project` or `no_target`."""
+    """The full path of a copy. A missing project or target becomes `no_project` or `no_target`.
+
+    Where the whole would be longer than 1024 bytes, the subfolders become a single shortened one.
+    """
     values = {"USER": user or "no_user", "PROJECT": project or "no_project", "TARGET": target or "no_target"}
     cleaned = {name: clean_part(value) for name, value in values.items()}
     rendered = _VARIABLE.sub(lambda match: cleaned.get(match[1], match[0]), template.replace("\\", "/"))
     folders = [clean_part(part) for part in rendered.split("/") if part.strip() not in ("", ".", "..")]
     base, extension = split_name(filename)
-    name = _shorten(clean_part(base + extension))
-    path = "/".join(["" if destination == "/" else destination, *folders, name])
+    name = clean_part(base + extension)
+    root = "" if destination == "/" else destination
+    path = "/".join([root, *folders, name])
     if len(path.encode()) > MAX_PATH_BYTES:
-        raise InvalidInput(f"The destination path of {filename} is longer than {MAX_PATH_BYTES} bytes.")
+        path = "/".join([root, _shorten("_".join(folders)), name])
     return path
 
 
@@ -88,12 +91,25 @@ def beside(path: str, version_id: int) -> str:
     """The path for a version whose name is taken by another at that destination: `x~v42.fits` beside `x.fits`."""
     folder, _, name = path.rpartition("/")
     base, extension = split_name(name)
-    return f"{folder}/{base}~v{version_id}{extension}"
+    mark = f"~v{version_id}"
+    excess = len(name.encode()) + len(mark) - MAX_PART_BYTES
+    if excess > 0:
+        base, extension = (base, extension) if len(extension.encode()) <= 32 else (name, "")
+        base = base.encode()[:-excess].decode(errors="ignore")
+    return f"{folder}/{base}{mark}{extension}"
 
 
 def path_claim(storage_config: str, path: str) -> str:
     """The name that one copy at one path claims. Case-folded: Dropbox and Windows see no difference."""
-    return f"path:{storage_config}:{unicodedata.normalize('NFC', path).casefold()}"
+    folded = unicodedata.normalize("NFC", path).casefold()
+    if len(folded.encode()) > 2 * MAX_PATH_BYTES:  # some letters fold to three; the log's names have a limit
+        folded = hashlib.sha256(folded.encode()).hexdigest()
+    return f"path:{storage_config}:{folded}"
+
+
+def _is_reserved(part: str) -> bool:
+    reserved = part.split(".", 1)[0].casefold() in _RESERVED_STEMS or part.casefold() in _IGNORED_BY_DROPBOX
+    return reserved or part.startswith("~")  # which Dropbox takes for a temporary file
 
 
 def _clean_character(character: str) -> str:

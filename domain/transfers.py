@@ -22,6 +22,8 @@ from domain.storage_configs import Content, Provider
 Status = Literal["pending", "in_progress", "completed", "failed", "cancelled"]
 RETRY_SCHEDULE: tuple[float, ...] = (300.0, 600.0, 1200.0)
 """Seconds to wait after the 1st, 2nd and 3rd failure; the one after them is final (S43)."""
+PAUSE_LIMIT = timedelta(days=7)
+"""How long a transfer waits for a destination that is full or over a limit (S46)."""
 
 
 class TransferRequested(Event, frozen=True, kw_only=True):
@@ -103,10 +105,11 @@ class TransferFailed(Event, frozen=True, kw_only=True):
 
 
 class TransferHeld(Event, frozen=True, kw_only=True):
-    """The destination must be authorized or has a pause; no attempt is used up (S45, S46)."""
+    """The destination must be authorized or has a pause (`paused`); no attempt is used up (S45, S46)."""
 
     topic: ClassVar[str] = "transfer.held"
     reason: str
+    paused: bool = False
 
 
 class TransferReleased(Event, frozen=True, kw_only=True):
@@ -131,7 +134,8 @@ class TransferRetried(Event, frozen=True, kw_only=True):
 class Transfer(msgspec.Struct, frozen=True):
     """What commands and workers need to know of a transfer.
 
-    `attempts` counts all starts, `failures` those that failed since the last manual retry.
+    `attempts` counts all starts, `failures` those that failed since the last manual retry. `paused_since` is when it
+    began to wait for a destination that is full or limited; trying in vain now and then doesn't end that wait.
     """
 
     request: TransferRequested | None = None
@@ -140,6 +144,7 @@ class Transfer(msgspec.Struct, frozen=True):
     failures: int = 0
     worker: str = ""
     held: bool = False
+    paused_since: datetime | None = None
     bytes_sent: int = 0
     next_attempt_at: datetime | None = None
     completed: TransferCompleted | None = None
@@ -179,13 +184,15 @@ def evolve(transfer: Transfer, recorded: Recorded) -> Transfer:
                 failures=event.failures,
                 next_attempt_at=event.next_attempt_at,
                 reason=event.reason,
+                paused_since=None,
             )
         case TransferInterrupted():
             return replace(transfer, status="pending", next_attempt_at=None)
         case TransferFailed() as event:
-            return replace(transfer, status="failed", reason=event.reason, next_attempt_at=None)
+            return replace(transfer, status="failed", reason=event.reason, next_attempt_at=None, paused_since=None)
         case TransferHeld() as event:
-            return replace(transfer, status="pending", held=True, reason=event.reason)
+            since = (transfer.paused_since or recorded.at) if event.paused else None
+            return replace(transfer, status="pending", held=True, reason=event.reason, paused_since=since)
         case TransferReleased():
             return replace(transfer, held=False, next_attempt_at=None)
         case TransferCancelled() as event:
@@ -279,11 +286,19 @@ def interrupt(transfer: Transfer, attempt: int, reason: str) -> tuple[Event, ...
     return (TransferInterrupted(attempt=attempt, reason=reason),)
 
 
-def hold(transfer: Transfer, reason: str) -> tuple[Event, ...]:
+def hold(transfer: Transfer, reason: str, *, paused: bool = False) -> tuple[Event, ...]:
     """Decide on waiting for the destination; also takes a running attempt back."""
     if transfer.held or transfer.status not in ("pending", "in_progress"):
         return ()
-    return (TransferHeld(reason=reason),)
+    return (TransferHeld(reason=reason, paused=paused),)
+
+
+def wait_for_pause(transfer: Transfer, reason: str, now: datetime) -> tuple[Event, ...]:
+    """Decide on a destination that is full or over a limit: wait for it, or fail after a week of that (S46)."""
+    held = hold(transfer, reason, paused=True)
+    if held and transfer.paused_since and now - transfer.paused_since >= PAUSE_LIMIT:
+        return (TransferFailed(attempt=transfer.attempts, reason=reason, error="DestinationPaused"),)
+    return held
 
 
 def release(transfer: Transfer) -> tuple[Event, ...]:

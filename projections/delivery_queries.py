@@ -35,7 +35,8 @@ class DeliveryQueries:
         self, viewer: Principal, filters: Mapping[str, str], *, below: int, limit: int, transfer: str | None = None
     ) -> Rows:
         """Transfers of the viewer's observations and destinations; `filters` are columns."""
-        conditions, parameters = ["t.number < %s"], [below]
+        conditions = ["t.number < %s"]
+        parameters: list[Any] = [below]
         if transfer is not None:
             conditions.append("t.id = %s")
             parameters.append(transfer)
@@ -52,7 +53,8 @@ class DeliveryQueries:
 
     async def configs(self, viewer: Principal, *, below: int, limit: int, config: str | None = None) -> Rows:
         """The storage configurations that the viewer may use, each with its transfers counted by status."""
-        conditions, parameters = ["c.number < %s", "NOT c.deleted"], [below]
+        conditions = ["c.number < %s", "NOT c.deleted"]
+        parameters: list[Any] = [below]
         if config is not None:
             conditions.append("c.id = %s")
             parameters.append(config)
@@ -73,7 +75,8 @@ class DeliveryQueries:
 
     async def observations(self, viewer: Principal, *, below: int, limit: int, observation: str | None = None) -> Rows:
         """The observations that the viewer owns or shares a proposal with."""
-        conditions, parameters = ["o.number < %s"], [below]
+        conditions = ["o.number < %s"]
+        parameters: list[Any] = [below]
         if observation is not None:
             conditions.append("o.id = %s")
             parameters.append(observation)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import psycopg
 from psycopg_pool import ConnectionPool
 
 from domain.errors import RetryLater
@@ -76,13 +77,21 @@ class ReadModelLookups:
         return [row[0] for row in rows]
 
     def _rows(self, model: str, at_least: int, statement: str, *parameters: Any) -> list[Any]:
-        with self._pool.connection() as connection:
-            deadline = time.monotonic() + WAIT_SECONDS
-            while at_least:
-                row = connection.execute("SELECT position FROM starferry.projection WHERE name = %s", (model,)).fetchone()
-                if row and row[0] >= at_least:
-                    break
-                if time.monotonic() > deadline:
-                    raise RetryLater(f"The read model {model} is behind; try again in a moment.")
-                time.sleep(POLL_SECONDS)
-            return connection.execute(statement.encode(), parameters).fetchall()
+        try:
+            with self._pool.connection() as connection:
+                _wait_for(connection, model, at_least)
+                return connection.execute(statement.encode(), parameters).fetchall()
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise RetryLater("The database can't be reached at the moment.") from error
+
+
+def _wait_for(connection: psycopg.Connection[Any], model: str, at_least: int) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    statement = "SELECT position FROM starferry.projection WHERE name = %s"
+    while at_least:
+        row = connection.execute(statement, (model,)).fetchone()
+        if row and row[0] >= at_least:
+            return
+        if time.monotonic() > deadline:
+            raise RetryLater(f"The read model {model} is behind; try again in a moment.")
+        time.sleep(POLL_SECONDS)

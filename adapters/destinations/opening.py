@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from adapters.destinations.folder import FolderDestination
-from adapters.destinations.google_cloud_storage import GcsDestination
 from application.ports.destination import Destination
 from domain.errors import GiveUp, InvalidInput
 from domain.storage_configs import Provider, StorageConfig
@@ -48,6 +47,8 @@ class Destinations:
             case "folder":
                 return FolderDestination(Path(config.options["root"]), self._folder_roots, probe_folder=probe_folder)
             case "google_cloud_storage":
+                from adapters.destinations.google_cloud_storage import GcsDestination  # the SDK is large
+
                 account = _service_account(secrets.get("service_account_json", ""))
                 return GcsDestination(config.options["bucket"], account, self._gcs_endpoint, probe_folder=probe_folder)
             case _:

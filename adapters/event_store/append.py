@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from eventsourcing.persistence import StoredEvent
 
 from application.ports.event_log import Commit
@@ -45,41 +46,47 @@ class Batch:
         for released in commit.releases:
             self._releases[0].append(number)
             self._releases[1].append(released)
-        for stream, version in commit.guards:
-            self._guard(number, stream, version)
-        for write in commit.writes:
-            if write.expected > 0:  # a new stream is guarded by the primary key
-                self._guard(number, write.stream, write.expected)
-
-    def _guard(self, number: int, stream: str, version: int) -> None:
-        self._guards[0].append(number)
-        self._guards[1].append(stream)
-        self._guards[2].append(version)
+        for stream, version in required_versions(commit):
+            self._guards[0].append(number)
+            self._guards[1].append(stream)
+            self._guards[2].append(version)
 
     def parameters(self) -> tuple[Any, ...]:
         """The arguments of STATEMENT."""
         return (len(self.sizes), *self._events, *self._claims, *self._releases, *self._guards)
 
-    def results(self, last_position: int | None, outcomes: list[str] | None) -> list[int | StarferryError]:
+    def results(self, last_position: int, outcomes: Sequence[str] | None) -> list[int | StarferryError]:
         """For each commit the position of its last event, or why it was not stored."""
-        refused = [refusal(outcome) for outcome in outcomes] if outcomes else [None] * len(self.sizes)
-        stored = sum(size for size, error in zip(self.sizes, refused, strict=True) if error is None)
-        position = (last_position or 0) - stored
+        if outcomes is not None:
+            return [_result(outcome) for outcome in outcomes]
         results: list[int | StarferryError] = []
-        for size, error in zip(self.sizes, refused, strict=True):
-            if error is not None:
-                results.append(error)
-            else:
-                position += size
-                results.append(position)
+        position = last_position - sum(self.sizes)
+        for size in self.sizes:
+            position += size
+            results.append(position)
         return results
 
 
-def refusal(outcome: str) -> StarferryError | None:
-    """The error that one outcome of `starferry.append` stands for; None when the commit was stored."""
-    if not outcome:
-        return None
+def required_versions(commit: Commit) -> list[tuple[str, int]]:
+    """The streams that must be at a version before anything is stored. New streams are left out that are written to:
+    their first event can only be stored once."""
+    written = [(write.stream, write.expected) for write in commit.writes if write.expected or not write.events]
+    return [*commit.guards, *written]
+
+
+def conflict(stream: str) -> StreamConflict:
+    """Somebody was first in this stream."""
+    return StreamConflict(f"Somebody else changed {stream} at the same time; try again.")
+
+
+def already_there(taken: Sequence[str]) -> AlreadyExists:
+    """Somebody holds these names."""
+    return AlreadyExists(f"Already there: {', '.join(taken)}.", taken=tuple(taken))
+
+
+def _result(outcome: str) -> int | StarferryError:
     if outcome.startswith("stream:"):
-        return StreamConflict(f"Somebody else changed {outcome.removeprefix('stream:')} at the same time; try again.")
-    taken = tuple(outcome.split("\n"))
-    return AlreadyExists(f"Already there: {', '.join(taken)}.", taken=taken)
+        return conflict(outcome.removeprefix("stream:"))
+    if outcome.startswith("["):
+        return already_there(msgspec.json.decode(outcome, type=list[str]))
+    return int(outcome)

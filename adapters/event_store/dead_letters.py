@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from eventsourcing.postgres import PostgresDatastore
 
+from adapters.event_store.reaching import reaching
 from domain.event import Recorded
 
 
@@ -15,8 +16,9 @@ class PostgresDeadLetters:
 
     def put(self, consumer: str, recorded: Recorded) -> None:
         """See DeadLetters.put."""
-        with self._datastore.get_connection() as connection:
+        with reaching(), self._datastore.get_connection() as connection:
             connection.execute(
-                "INSERT INTO starferry.dead_letter (consumer, position, stream) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+                "INSERT INTO starferry.dead_letter (consumer, position, stream) VALUES (%s, %s, %s) "
+                "ON CONFLICT DO NOTHING",
                 (consumer, recorded.position, recorded.stream),
             )

@@ -11,10 +11,11 @@ import structlog
 logger = structlog.get_logger()
 
 POLL_SECONDS = 1.0
+CONNECT_SECONDS = 5
 
 
 class Wakeup:
-    """Sets an event whenever the log grows, and at least every second. Reconnects for ever.
+    """Calls back whenever the log grows, and at least every few seconds. Reconnects for ever.
 
     The library's subscription can lose the wake-up between its first read and LISTEN, never polls, and ends with its
     connection; this does none of these.
@@ -36,24 +37,32 @@ class Wakeup:
         self._thread.start()
 
     def stop(self) -> None:
-        """End within a poll."""
+        """End within a poll; the connection is closed then."""
         self._stopping.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(POLL_SECONDS + CONNECT_SECONDS)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                with psycopg.connect(self._conninfo, autocommit=True) as connection:
-                    connection.execute(f"LISTEN {self._channel}".encode())
-                    self._ring()
-                    while not self._stopping.is_set():
-                        for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
-                            pass
-                        self._ring()
-            except psycopg.OperationalError:
+                self._listen()
+            except psycopg.Error:
                 logger.warning("listening connection lost, reconnecting", channel=self._channel)
                 self._ring()
                 self._stopping.wait(POLL_SECONDS)
 
+    def _listen(self) -> None:
+        with psycopg.connect(self._conninfo, autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
+            connection.execute(f"LISTEN {self._channel}".encode())
+            self._ring()  # for all that came before LISTEN
+            while not self._stopping.is_set():
+                for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
+                    pass
+                self._ring()
+
     def _ring(self) -> None:
         for callback in self._callbacks:
-            callback()
+            try:
+                callback()
+            except Exception:  # one that fails must not end the others' wake-ups
+                logger.exception("a follower of the log failed", channel=self._channel)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import LiteralString
 
 import psycopg
 from eventsourcing.persistence import StoredEvent
@@ -17,6 +18,9 @@ from psycopg_pool import AsyncConnectionPool
 
 from adapters.event_store.append import STATEMENT, Batch
 from adapters.event_store.mapper import EventMapper
+from adapters.event_store.names import storable
+from adapters.event_store.reaching import reaching
+from adapters.event_store.recorder import COLUMNS, notification
 from application.ports.event_log import Commit
 from domain.errors import NotFound, RetryLater
 from domain.event import Recorded
@@ -25,6 +29,8 @@ MAX_EVENTS = 500
 MAX_BYTES = 4_000_000
 """A transaction stays small enough that those who wait behind it don't notice."""
 
+_Member = tuple[Commit, list[StoredEvent], "asyncio.Future[int]"]
+
 
 class GroupCommitLog:
     """Implements AsyncEventLog. Belongs to one event loop."""
@@ -32,7 +38,7 @@ class GroupCommitLog:
     def __init__(self, pool: AsyncConnectionPool[psycopg.AsyncConnection[tuple[object, ...]]]) -> None:
         self._pool = pool
         self.mapper = EventMapper()
-        self._waiting: deque[tuple[Commit, list[StoredEvent], asyncio.Future[int]]] = deque()
+        self._waiting: deque[_Member] = deque()
         self._writer: asyncio.Task[None] | None = None
 
     async def append(self, commit: Commit) -> int:
@@ -42,79 +48,86 @@ class GroupCommitLog:
         self._waiting.append((commit, stored, future))
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write())
+            self._writer.add_done_callback(self._written)
         return await future
 
     async def load(self, stream: str) -> Sequence[Recorded]:
         """See EventLog.load."""
-        try:
-            async with self._pool.connection() as connection:
-                cursor = connection.cursor(binary=True, row_factory=tuple_row)
-                await cursor.execute(
-                    "SELECT originator_version, topic, state FROM starferry.starferry_events "
-                    "WHERE originator_id = %s ORDER BY originator_version",
-                    (stream,),
-                )
-                rows = await cursor.fetchall()
-        except psycopg.OperationalError as error:
-            raise RetryLater("The database can't be reached at the moment.") from error
-        return self.mapper.recorded(StoredEvent(stream, version, topic, state) for version, topic, state in rows)
+        if not storable(stream):
+            return ()
+        return await self._select("originator_id = %s ORDER BY originator_version", stream)
 
     async def event_at(self, position: int) -> Recorded:
         """The event at a position. Raises NotFound when there is none."""
-        async with self._pool.connection() as connection:
-            cursor = connection.cursor(binary=True, row_factory=tuple_row)
-            await cursor.execute(
-                "SELECT originator_id, originator_version, topic, state FROM starferry.starferry_events "
-                "WHERE notification_id = %s",
-                (position,),
-            )
-            row = await cursor.fetchone()
-        if row is None:
+        found = await self._select("notification_id = %s", position)
+        if not found:
             raise NotFound(f"There is no event at position {position}.")
-        recorded: Recorded = self.mapper.to_domain_event(StoredEvent(*row))  # type: ignore[arg-type]
-        return recorded
+        return found[0]
+
+    async def _select(self, where: LiteralString, value: str | int) -> Sequence[Recorded]:
+        with reaching():
+            async with self._pool.connection() as connection:
+                cursor = connection.cursor(binary=True, row_factory=tuple_row)
+                statement = f"SELECT {COLUMNS} FROM starferry.starferry_events WHERE {where}"
+                await cursor.execute(statement.encode(), (value,), prepare=True)
+                rows = await cursor.fetchall()
+        return self.mapper.recorded(notification(row) for row in rows)
 
     async def _write(self) -> None:
-        while self._waiting:
-            members = self._take()
-            batch = Batch()
-            for commit, stored, _ in members:
-                batch.add(stored, commit)
-            try:
+        members: list[_Member] = []
+        try:
+            while self._waiting:
+                members = self._take()
+                await self._store(members)
+        finally:
+            _abandon(members)
+
+    def _written(self, writer: asyncio.Task[None]) -> None:
+        if writer is self._writer:  # and none has followed: it was cancelled, perhaps before it began
+            _abandon(self._waiting)
+            self._waiting.clear()
+
+    async def _store(self, members: Sequence[_Member]) -> None:
+        batch = Batch()
+        for commit, stored, _ in members:
+            batch.add(stored, commit)
+        try:
+            with reaching():
                 async with self._pool.connection() as connection:
                     cursor = connection.cursor(row_factory=tuple_row)
                     await cursor.execute(STATEMENT, batch.parameters(), prepare=True)
                     row = await cursor.fetchone()
-                assert row is not None
-                results = batch.results(*row)
-            except Exception as error:
-                for _, _, future in members:
-                    if not future.done():
-                        future.set_exception(_classify(error))
+        except Exception as error:
+            if len(members) > 1 and not isinstance(error, RetryLater):
+                # the server refused the whole for what must be one member's fault, and stored nothing
+                for member in members:
+                    await self._store([member])
+                return
+            for _, _, future in members:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        assert row is not None
+        for (_, _, future), result in zip(members, batch.results(*row), strict=True):
+            if future.done():  # its request was cancelled; the commit stands all the same
                 continue
-            for (_, _, future), result in zip(members, results, strict=True):
-                if future.done():  # its request was cancelled; the commit stands all the same
-                    continue
-                if isinstance(result, int):
-                    future.set_result(result)
-                else:
-                    future.set_exception(result)
+            if isinstance(result, int):
+                future.set_result(result)
+            else:
+                future.set_exception(result)
 
-    def _take(self) -> list[tuple[Commit, list[StoredEvent], asyncio.Future[int]]]:
-        """The next commits to go together. One with guards goes alone: it must see a settled order."""
-        members = [self._waiting.popleft()]
-        if members[0][0].guards:
-            return members
-        events = len(members[0][1])
-        size = sum(len(event.state) for event in members[0][1])
-        while self._waiting and events < MAX_EVENTS and size < MAX_BYTES and not self._waiting[0][0].guards:
+    def _take(self) -> list[_Member]:
+        """The next commits to go together."""
+        members: list[_Member] = []
+        events = size = 0
+        while self._waiting and events < MAX_EVENTS and size < MAX_BYTES and len(members) < MAX_EVENTS:
             members.append(self._waiting.popleft())
             events += len(members[-1][1])
             size += sum(len(event.state) for event in members[-1][1])
         return members
 
 
-def _classify(error: Exception) -> Exception:
-    if isinstance(error, psycopg.OperationalError):
-        return RetryLater("The database can't be reached at the moment.")
-    return error
+def _abandon(members: Iterable[_Member]) -> None:
+    for _, _, future in members:
+        if not future.done():
+            future.set_exception(RetryLater("The program is stopping."))

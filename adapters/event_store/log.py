@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
-from eventsourcing.persistence import Notification
-from eventsourcing.persistence import OperationalError as LibraryOperationalError
+from psycopg.rows import tuple_row
+from psycopg_pool import PoolTimeout
 
 from adapters.event_store.append import STATEMENT, Batch
 from adapters.event_store.mapper import EventMapper
-from adapters.event_store.recorder import StarferryRecorder, open_datastore
+from adapters.event_store.names import storable
+from adapters.event_store.reaching import reaching
+from adapters.event_store.recorder import COLUMNS, StarferryRecorder, notification, open_datastore
 from application.ports.event_log import Batch as ReadBatch
 from application.ports.event_log import Commit
 from domain.errors import Conflict, RetryLater
@@ -20,8 +22,12 @@ from domain.event import Recorded
 T = TypeVar("T")
 
 _LOAD_MANY = (
-    "SELECT originator_id, originator_version, topic, state, notification_id FROM starferry.starferry_events "
+    f"SELECT {COLUMNS} FROM starferry.starferry_events "
     "WHERE originator_id = ANY(%s) ORDER BY originator_id, originator_version"
+)
+_MOVE = (
+    "INSERT INTO starferry.consumer AS c SELECT %(name)s, %(position)s WHERE %(position)s > 0 "
+    "ON CONFLICT (name) DO UPDATE SET position = excluded.position WHERE c.position < excluded.position"
 )
 
 
@@ -30,7 +36,8 @@ class PostgresEventLog:
 
     def __init__(self, conninfo: str) -> None:
         self.datastore = open_datastore(conninfo)
-        self.recorder = StarferryRecorder(self.datastore)
+        with reaching():
+            self.recorder = StarferryRecorder(self.datastore)
         self.mapper = EventMapper()
 
     def close(self) -> None:
@@ -44,14 +51,10 @@ class PostgresEventLog:
 
         def work() -> int:
             with self.datastore.get_connection() as connection:
-                row = connection.cursor().execute(STATEMENT, batch.parameters(), prepare=True).fetchone()
-            assert row is not None
-            (result,) = batch.results(row["last_position"], row["outcomes"])
-            if isinstance(result, int):
-                return result
-            raise result
+                (position,) = _store(connection, batch)
+            return position
 
-        return _reaching(work)
+        return self._reach(work)
 
     def append_tracked(self, commits: Sequence[Commit], consumer: str, position: int) -> None:
         """See EventLog.append_tracked."""
@@ -61,22 +64,13 @@ class PostgresEventLog:
 
         def work() -> None:
             with self.datastore.get_connection() as connection, connection.transaction():
-                moved = connection.execute(
-                    "INSERT INTO starferry.consumer AS c VALUES (%s, %s) ON CONFLICT (name) DO UPDATE "
-                    "SET position = excluded.position WHERE c.position < excluded.position",
-                    (consumer, position),
-                )
+                moved = connection.execute(_MOVE, {"name": consumer, "position": position})
                 if moved.rowcount == 0:
                     raise Conflict(f"Another {consumer} has come further already.")
-                if not commits:
-                    return
-                row = connection.cursor().execute(STATEMENT, batch.parameters(), prepare=True).fetchone()
-                assert row is not None
-                for result in batch.results(row["last_position"], row["outcomes"]):
-                    if not isinstance(result, int):
-                        raise result
+                if commits:
+                    _store(connection, batch)
 
-        _reaching(work)
+        self._reach(work)
 
     def load(self, stream: str) -> Sequence[Recorded]:
         """See EventLog.load."""
@@ -84,64 +78,71 @@ class PostgresEventLog:
 
     def load_many(self, streams: Sequence[str]) -> Mapping[str, Sequence[Recorded]]:
         """See EventLog.load_many."""
-
-        def work() -> dict[str, list[Recorded]]:
-            with self.datastore.get_connection() as connection:
-                rows = connection.cursor(binary=True).execute(_LOAD_MANY, (list(streams),), prepare=True).fetchall()
-            found: dict[str, list[Recorded]] = {}
-            for row in rows:
-                stored = Notification(
-                    id=row["notification_id"],
-                    originator_id=row["originator_id"],
-                    originator_version=row["originator_version"],
-                    topic=row["topic"],
-                    state=row["state"],
-                )
-                found.setdefault(row["originator_id"], []).append(self.mapper.to_domain_event(stored))
-            return found
-
-        return _reaching(work) if streams else {}
+        rows = self._select(_LOAD_MANY, ([stream for stream in streams if storable(stream)],)) if streams else []
+        found: dict[str, list[Recorded]] = {}
+        for recorded in self.mapper.recorded(notification(row) for row in rows):
+            found.setdefault(recorded.stream, []).append(recorded)
+        return found
 
     def read(
         self, after: int, limit: int, *, upto: int | None = None, topics: Collection[str] | None = None
     ) -> ReadBatch:
         """See EventLog.read."""
-        stored = _reaching(
-            lambda: self.recorder.select_notifications(after, limit, upto, inclusive_of_start=False)
+        stored = self._reach(
+            lambda: self.recorder.select_notifications(after, limit, upto, inclusive_of_start=False), again=True
         )
         wanted = stored if topics is None else [event for event in stored if event.topic in topics]
         return ReadBatch(self.mapper.recorded(wanted), stored[-1].id if stored else after)
 
     def claimed(self, names: Sequence[str]) -> frozenset[str]:
         """See EventLog.claimed."""
-
-        def work() -> frozenset[str]:
-            with self.datastore.get_connection() as connection:
-                rows = connection.execute("SELECT name FROM starferry.claim WHERE name = ANY(%s)", (list(names),))
-                return frozenset(row["name"] for row in rows)
-
-        return _reaching(work)
+        rows = self._select(
+            "SELECT name FROM starferry.claim WHERE name = ANY(%s)", ([name for name in names if storable(name)],)
+        )
+        return frozenset(name for (name,) in rows)
 
     def head(self) -> int:
         """See EventLog.head."""
-        return _reaching(self.recorder.max_notification_id) or 0
+        return self._reach(self.recorder.max_notification_id, again=True) or 0
 
     def checkpoint(self, consumer: str) -> int:
         """See EventLog.checkpoint."""
+        rows = self._select("SELECT position FROM starferry.consumer WHERE name = %s", (consumer,))
+        return rows[0][0] if rows else 0
 
-        def work() -> int:
+    def _select(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        def work() -> list[tuple[Any, ...]]:
             with self.datastore.get_connection() as connection:
-                row = connection.execute(
-                    "SELECT position FROM starferry.consumer WHERE name = %s", (consumer,)
-                ).fetchone()
-            return row["position"] if row else 0
+                cursor = connection.cursor(binary=True, row_factory=tuple_row)
+                rows: list[tuple[Any, ...]] = cursor.execute(statement, parameters, prepare=True).fetchall()
+                return rows
 
-        return _reaching(work)
+        return self._reach(work, again=True)
+
+    def _reach(self, work: Callable[[], T], *, again: bool = False) -> T:
+        """Run a piece of database work, a second time (`again`, for what only reads) when its connection was lost:
+        the others in the pool were probably lost with it, and are looked through first."""
+        try:
+            with reaching():
+                return work()
+        except RetryLater as error:
+            cause = error.__cause__
+            if isinstance(cause, PoolTimeout) or (cause and isinstance(cause.__cause__, PoolTimeout)):
+                raise
+            self.datastore.pool.check()
+            if not again:
+                raise
+        with reaching():
+            return work()
 
 
-def _reaching(work: Callable[[], T]) -> T:
-    """Run a piece of database work; an unreachable or failing-over database is something to try again."""
-    try:
-        return work()
-    except (psycopg.OperationalError, LibraryOperationalError) as error:
-        raise RetryLater("The database can't be reached at the moment.") from error
+def _store(connection: psycopg.Connection[Any], batch: Batch) -> list[int]:
+    cursor = connection.cursor(row_factory=tuple_row)
+    row = cursor.execute(STATEMENT, batch.parameters(), prepare=True).fetchone()
+    assert row is not None
+    positions = []
+    for result in batch.results(*row):
+        if not isinstance(result, int):
+            raise result
+        positions.append(result)
+    return positions

@@ -6,42 +6,43 @@ compression the sizes are level, a person can read it, and a frame's header can 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from eventsourcing.persistence import Mapper, MapperDeserialisationError, Notification, StoredEvent
 
 from adapters.event_store.compressor import HeaderCompressor
-from adapters.event_store.upcasters import upcast
+from adapters.event_store.names import check_names
+from adapters.event_store.upcasters import UPCASTERS, Upcaster, upcast
 from application.ports.event_log import Commit
 from domain.catalogue import EVENTS
+from domain.errors import InvalidInput
 from domain.event import Cause, Event, Recorded
 
 
 class _Body(msgspec.Struct, frozen=True):
     v: int
-    at: datetime
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
     by: Cause
     e: msgspec.Raw
 
 
-class _Head(msgspec.Struct, frozen=True):
-    v: int
-    at: datetime
-    by: Cause
-    e: Event
-
-
-class EventMapper(Mapper[str]):
+class EventMapper(Mapper[str]):  # type: ignore[misc]
     """The library's mapper for events that are msgspec structs. Thread-safe."""
 
-    def __init__(self) -> None:
-        super().__init__(transcoder=None, compressor=HeaderCompressor())  # type: ignore[arg-type]
+    def __init__(
+        self,
+        events: Mapping[str, type[Event]] = EVENTS,
+        upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS,
+    ) -> None:
+        super().__init__(transcoder=None, compressor=HeaderCompressor())
+        self._events = events
+        self._upcasters = upcasters
         self._encoder = msgspec.json.Encoder()
         self._body = msgspec.json.Decoder(_Body)
-        self._decoders = {topic: msgspec.json.Decoder(cls) for topic, cls in EVENTS.items()}
+        self._decoders = {topic: msgspec.json.Decoder(cls) for topic, cls in events.items()}
 
     def to_stored_event(self, domain_event: Any) -> StoredEvent:
         """The stored form of a Recorded (its position is ignored: the log gives one)."""
@@ -50,12 +51,29 @@ class EventMapper(Mapper[str]):
         )
 
     def stored(self, stream: str, version: int, at: datetime, cause: Cause, event: Event) -> StoredEvent:
-        """The stored form of one event."""
-        body = self._encoder.encode(_Head(v=event.schema, at=at, by=cause, e=event))
-        return StoredEvent(stream, version, event.topic, self.compressor.compress(body))  # type: ignore[union-attr]
+        """The stored form of one event. Raises InvalidInput for one that couldn't be read again."""
+        return StoredEvent(stream, version, event.topic, self.compressor.compress(self.body(at, cause, event)))
+
+    def body(self, at: datetime, cause: Cause, event: Event) -> bytes:
+        """The JSON object that is stored of an event. Raises InvalidInput for an event that couldn't be read again.
+
+        It is read once here, for what is in the log is there for ever: a value of another type than its field's, or a
+        number that JSON doesn't have, would stop every reader at this position.
+        """
+        try:
+            raw = self._encoder.encode(event)
+            self._decoders[event.topic].decode(raw)
+            body = self._encoder.encode(_Body(v=event.schema, at=at, by=cause, e=msgspec.Raw(raw)))
+            self._body.decode(body)
+            return body
+        except KeyError:
+            raise InvalidInput(f"There is no event type {event.topic} in the catalogue.") from None
+        except (msgspec.MsgspecError, UnicodeEncodeError, TypeError) as error:
+            raise InvalidInput(f"This {event.topic} event can't be stored: {error}.") from error
 
     def stored_commit(self, commit: Commit) -> list[StoredEvent]:
-        """All events of a commit, in the order in which they get positions."""
+        """All events of a commit, in the order in which they get positions. Raises InvalidInput."""
+        check_names(commit)
         return [
             self.stored(write.stream, write.expected + number, commit.at, commit.cause, event)
             for write in commit.writes
@@ -64,19 +82,16 @@ class EventMapper(Mapper[str]):
 
     def to_domain_event(self, stored_event: StoredEvent) -> Any:
         """The Recorded again. Raises MapperDeserialisationError, naming topic, stream and version."""
+        topic = stored_event.topic
         try:
-            state = self.compressor.decompress(bytes(stored_event.state))  # type: ignore[union-attr]
-            body = self._body.decode(state)
-            cls = EVENTS[stored_event.topic]
-            if body.v == cls.schema:
-                event = self._decoders[stored_event.topic].decode(body.e)
-            else:
-                data = upcast(stored_event.topic, body.v, cls.schema, msgspec.json.decode(body.e))
-                event = msgspec.convert(data, cls)
+            if topic not in self._events:
+                raise ValueError("this program doesn't know its topic")
+            body = self._body.decode(self.compressor.decompress(bytes(stored_event.state)))
+            event = self._decoders[topic].decode(self._today(topic, body))
         except Exception as error:
             message = (
-                f"The event {stored_event.topic} at {stored_event.originator_id} version "
-                f"{stored_event.originator_version} can't be read: {error}"
+                f"The event {topic} at {stored_event.originator_id} version {stored_event.originator_version} "
+                f"can't be read: {error}"
             )
             raise MapperDeserialisationError(message) from error
         position = stored_event.id if isinstance(stored_event, Notification) else 0
@@ -87,3 +102,9 @@ class EventMapper(Mapper[str]):
     def recorded(self, stored: Iterable[StoredEvent]) -> Sequence[Recorded]:
         """Many stored events at once."""
         return [self.to_domain_event(event) for event in stored]
+
+    def _today(self, topic: str, body: _Body) -> msgspec.Raw | bytes:
+        current = self._events[topic].schema
+        if body.v == current:
+            return body.e
+        return self._encoder.encode(upcast(topic, body.v, current, msgspec.json.decode(body.e), self._upcasters))

@@ -11,6 +11,7 @@ import psycopg
 from eventsourcing.postgres import PostgresDatastore
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.event_store.reaching import reaching
 from domain.errors import RetryLater
 
 BLOCK = 100
@@ -26,10 +27,10 @@ class BlockNumbers:
         self._next = self._end = 0
 
     def take(self) -> int:
-        """See Numbers.take."""
+        """See Numbers.take. Raises RetryLater."""
         with self._lock:
             if self._next == self._end:
-                with self._datastore.get_connection() as connection:
+                with reaching(), self._datastore.get_connection() as connection:
                     row = connection.execute("SELECT nextval('starferry.id_block') AS block").fetchone()
                 assert row is not None
                 self._next = (row["block"] - 1) * BLOCK + 1
@@ -51,17 +52,19 @@ class AsyncNumbers:
         self._lock = asyncio.Lock()
 
     async def refill(self) -> None:
-        """Have enough ids at hand."""
+        """Have enough ids at hand. Raises RetryLater."""
         if len(self._ids) >= self.LOW:
             return
         async with self._lock:
             while len(self._ids) < self.LOW:
-                async with self._pool.connection() as connection:
-                    cursor = await connection.execute(
-                        "SELECT nextval('starferry.id_block') FROM generate_series(1, %s)", (self.LOW // BLOCK,)
-                    )
-                    for (block,) in await cursor.fetchall():
-                        self._ids.extend(range((block - 1) * BLOCK + 1, block * BLOCK + 1))
+                with reaching():
+                    async with self._pool.connection() as connection:
+                        cursor = await connection.execute(
+                            "SELECT nextval('starferry.id_block') FROM generate_series(1, %s)", (self.LOW // BLOCK,)
+                        )
+                        blocks = await cursor.fetchall()
+                for (block,) in blocks:
+                    self._ids.extend(range((block - 1) * BLOCK + 1, block * BLOCK + 1))
 
     def take(self) -> int:
         """See Numbers.take."""

@@ -1,7 +1,7 @@
 """The library's application recorder with our append: one round trip, binary arrays, an advisory lock.
 
 The stock `insert_events` can hang for ever on saves above a socket buffer, holding the table's lock; its
-DB-functions mode lets readers miss events (docs/adr/0002). Everything that reads is the library's.
+DB-functions mode lets readers miss events (docs/adr/0002).
 """
 
 from __future__ import annotations
@@ -10,33 +10,54 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
-from eventsourcing.persistence import IntegrityError, StoredEvent
+from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
+from psycopg.rows import dict_row, tuple_row
 
 from adapters.event_store.append import STATEMENT, Batch
 
 EVENTS_TABLE = "starferry_events"
 
+COLUMNS = "notification_id, originator_id, originator_version, topic, state"
+
+_SELECT = (
+    f"SELECT {COLUMNS} FROM starferry.starferry_events WHERE notification_id > %b "
+    "AND notification_id <= coalesce(%b, 9223372036854775807) "
+)
+_ORDER = "ORDER BY notification_id LIMIT %b"
+
+CONNECT_SECONDS = 5.0
+"""How long a caller waits for a connection before RetryLater."""
+
+IDLE_SECONDS = 10.0
+"""A process that stops inside a transaction may hold every writer's lock; the server ends it after this time."""
+
 
 def open_datastore(conninfo: str, *, pool_size: int = 1, max_overflow: int = 15) -> PostgresDatastore:
     """The library's connection pool for a database that `migrate` has prepared."""
-    parameters = psycopg.conninfo.conninfo_to_dict(conninfo)
-    return PostgresDatastore(
-        dbname=str(parameters.get("dbname", "")),
-        host=str(parameters.get("host", "")),
-        port=str(parameters.get("port") or "5432"),
-        user=str(parameters.get("user", "")),
-        password=str(parameters.get("password", "")),
-        connect_timeout=5.0,
+    datastore = PostgresDatastore(
+        dbname="",
+        host="",
+        port="",
+        user="",
+        password="",
+        connect_timeout=CONNECT_SECONDS,
+        idle_in_transaction_session_timeout=IDLE_SECONDS,
         pool_size=pool_size,
         max_overflow=max_overflow,
         schema="starferry",
         originator_id_type="text",
     )
+    # the library takes five parameters; the others (TLS, options, several hosts) matter as much
+    datastore.pool.kwargs = {**psycopg.conninfo.conninfo_to_dict(conninfo), "row_factory": dict_row}
+    return datastore
 
 
-class StarferryRecorder(PostgresApplicationRecorder):
-    """Stores events through `starferry.append`. Positions appear in order and never late."""
+class StarferryRecorder(PostgresApplicationRecorder):  # type: ignore[misc]
+    """Stores events through `starferry.append`. Positions appear in order and never late.
+
+    Reading is tried once, not ten times as by the library: whoever waits for an answer decides about that.
+    """
 
     def __init__(self, datastore: PostgresDatastore) -> None:
         super().__init__(datastore, events_table_name=EVENTS_TABLE)
@@ -52,8 +73,43 @@ class StarferryRecorder(PostgresApplicationRecorder):
         batch.add(stored_events)
         with self.datastore.get_connection() as connection:
             row = connection.cursor().execute(STATEMENT, batch.parameters(), prepare=True).fetchone()
-        assert row is not None
-        if row["outcomes"]:
-            raise IntegrityError(row["outcomes"][0])
-        last = row["last_position"]
-        return list(range(last - len(stored_events) + 1, last + 1))
+        (result,) = batch.results(row["last_position"], row["outcomes"])
+        if not isinstance(result, int):
+            raise IntegrityError(str(result)) from result
+        return list(range(result - len(stored_events) + 1, result + 1))
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        """The library's read, in binary: a state isn't sent as hexadecimal text."""
+        after = 0 if start is None else start - inclusive_of_start
+        with self.datastore.get_connection() as connection:
+            cursor = connection.cursor(binary=True, row_factory=tuple_row)
+            if topics:
+                cursor.execute(f"{_SELECT} AND topic = ANY (%b) {_ORDER}", (after, stop, list(topics), limit))
+            else:
+                cursor.execute(_SELECT + _ORDER, (after, stop, limit), prepare=True)
+            rows = cursor.fetchall()
+        return [notification(row) for row in rows]
+
+    def max_notification_id(self) -> int | None:
+        """The highest position; None when there is none."""
+        with self.datastore.get_connection() as connection:
+            cursor = connection.cursor(row_factory=tuple_row)
+            row = cursor.execute("SELECT max(notification_id) FROM starferry.starferry_events").fetchone()
+        head: int | None = row[0]
+        return head
+
+
+def notification(row: tuple[Any, ...]) -> Notification:
+    """The stored event in a row of COLUMNS."""
+    position, stream, version, topic, state = row
+    return Notification(
+        id=position, originator_id=stream, originator_version=version, topic=topic, state=bytes(state)
+    )

@@ -16,10 +16,14 @@ UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
 
 
 def upcast(
-    topic: str, schema: int, current: int, data: dict[str, Any], steps: Mapping[tuple[str, int], Upcaster] = UPCASTERS
+    topic: str, schema: int, current: int, data: dict[str, Any], steps: Mapping[tuple[str, int], Upcaster]
 ) -> dict[str, Any]:
-    """Bring `data` from `schema` to `current`. Raises KeyError when a step is missing."""
-    while schema < current:
-        data = steps[(topic, schema)](data)
-        schema += 1
+    """Bring `data` from `schema` to `current`. Raises ValueError when that can't be done."""
+    if schema > current:
+        raise ValueError(f"a newer program wrote it (schema {schema}; this one knows {current})")
+    for reads in range(schema, current):
+        step = steps.get((topic, reads))
+        if step is None:
+            raise ValueError(f"the upcaster from schema {reads} is missing")
+        data = step(data)
     return data

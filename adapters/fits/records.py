@@ -146,17 +146,3 @@ class FrameHeaders:
             day=record.observation_day,
             level=record.reduction_level,
         )
-
-
-def stored_path(record: FrameRecord, extension: str) -> str:
-    """Where another program, following the same rules, has stored the file of this record."""
-    name = record.basename + extension
-    if extension == ".fits.fz" and (record.configuration_type == "BPM" or lco_names.is_mask(record.basename)):
-        return mask_path(name, site=record.site_id, instrument=record.instrument_id)
-    return frame_path(
-        name,
-        site=record.site_id,
-        instrument=record.instrument_id,
-        day=record.observation_day,
-        level=record.reduction_level,
-    )

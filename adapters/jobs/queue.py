@@ -8,6 +8,7 @@ from datetime import datetime
 import procrastinate
 import psycopg
 from procrastinate.schema import SchemaManager
+from procrastinate.types import JSONValue
 
 from adapters.postgres.migrate import LOCK
 from domain.errors import RetryLater
@@ -50,6 +51,7 @@ class ProcrastinateJobs:
         try:
             for at, due in by_time.items():
                 deferrer = self._app.configure_task(CARRY, queue=QUEUE, schedule_at=at)
-                deferrer.batch_defer(*({"transfer": transfer} for transfer in due))
+                jobs: list[dict[str, JSONValue]] = [{"transfer": transfer} for transfer in due]
+                deferrer.batch_defer(*jobs)
         except procrastinate.exceptions.ConnectorException as error:
             raise RetryLater("The job queue can't be reached at the moment.") from error

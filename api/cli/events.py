@@ -8,8 +8,6 @@ from pathlib import Path
 
 import msgspec
 import rich_click as click
-from rich.console import Console
-from rich.table import Table
 
 from api.bootstrap import Core
 from api.cli.opening import data_option, opened
@@ -81,24 +79,18 @@ def show_one(position: int, data: Path | None) -> None:
 
 
 def show(told: Sequence[Entry], as_json: bool) -> None:
-    """Events as JSON lines, or as a table for people."""
+    """Events as JSON lines, or two lines an event for people: when, what, who and why; then its content."""
     if as_json:
         for entry in told:
             sys.stdout.write(msgspec.json.encode(entry).decode() + "\n")
         return
-    table = Table("position", "time (UTC)", "event", "who", "what", box=None, pad_edge=False)
     for entry in told:
-        what = " ".join(f"{name}={_brief(value)}" for name, value in entry.data.items() if name not in LEFT_OUT)
-        because = f" (because of {entry.causation})" if entry.causation else ""
-        reason = f" — {entry.reason}" if entry.reason else ""
-        table.add_row(
-            str(entry.position),
-            f"{entry.at:%Y-%m-%d %H:%M:%S.%f}"[:-3],
-            entry.event,
-            f"{entry.actor} via {entry.via}{because}",
-            f"{entry.stream}: {what}{reason}",
-        )
-    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+        because = f", because of event {entry.causation}" if entry.causation else ""
+        reason = f": {entry.reason}" if entry.reason else ""
+        when = f"{entry.at:%Y-%m-%d %H:%M:%S.%f}"[:-3]
+        click.echo(f"{when}Z  {entry.event}  by {entry.actor} via {entry.via}{because}{reason}  (event {entry.position})")
+        what = "  ".join(f"{name}={_brief(value)}" for name, value in entry.data.items() if name not in LEFT_OUT)
+        click.echo(f"    {entry.stream}  {what}")
 
 
 def _transfers_of(core: Core, basename: str) -> list[str]:

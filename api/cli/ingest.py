@@ -52,8 +52,8 @@ def ingest(
     """Ingest FITS files, and all of them below folders. Files that are in the archive already are skipped."""
     files, missing = _files(paths)
     failed = len(missing)
-    for path in missing:
-        click.echo(f"{path}: there is no such file or folder.", err=True)
+    for absent in missing:
+        click.echo(f"{absent}: there is no such file or folder.", err=True)
     counts = {"": 0, "known": 0}
     columns = (TextColumn("ingesting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:

@@ -7,15 +7,17 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 import structlog
 
 from api.cli.opening import data_option, opened, settings_for
 from api.cli.supervisor import Supervisor, only_one
-from api.database import opened_database
+from api.database import kept_database, opened_database
+from api.settings import Settings
 
 logger = structlog.get_logger()
 
@@ -34,8 +36,7 @@ port_option: Callable[..., Callable[..., None]] = click.option(
 def up(host: str, port: int, data: Path | None) -> None:
     """Run everything: database (unless one is set), API, read models, policies and a worker."""
     settings = settings_for(data)
-    with only_one(settings.data), opened_database(settings), Supervisor(settings, host, port) as supervisor:
-        supervisor.start()
+    with _supervised(settings, host, port) as supervisor:
         click.echo(f"Starferry is ready at {supervisor.address}/ (data in {settings.data}). Ctrl-C stops it.")
         supervisor.wait()
 
@@ -127,10 +128,18 @@ def demo(host: str, port: int, frames: int, data: Path | None) -> None:
     folder = data or Path("demo-data")
     os.environ["STARFERRY_FOLDER_ROOTS"] = str((folder / "delivered").absolute())
     settings = settings_for(folder)
-    with only_one(settings.data), opened_database(settings), Supervisor(settings, host, port) as supervisor:
-        supervisor.start()
+    with _supervised(settings, host, port) as supervisor:
         play(settings, supervisor.address, frames)
         supervisor.wait()
+
+
+@contextlib.contextmanager
+def _supervised(settings: Settings, host: str, port: int) -> Iterator[Supervisor]:
+    """All processes, ready."""
+    with only_one(settings.data), kept_database(settings) as (_, keep_database):
+        with Supervisor(settings, host, port, keep_database) as supervisor:
+            supervisor.start()
+            yield supervisor
 
 
 def _alone(conninfo: str, work: Callable[[], None], stopped: threading.Event) -> None:
@@ -154,7 +163,7 @@ def _alone(conninfo: str, work: Callable[[], None], stopped: threading.Event) ->
 POLICY_LOCK = 7236837103
 
 
-async def _until_stopped(work: asyncio.coroutines.Coroutine) -> None:  # type: ignore[name-defined]
+async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine until SIGTERM or SIGINT."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -19,7 +19,7 @@ import requests
 import structlog
 
 from api.settings import Settings
-from domain.errors import Misconfigured, RetryLater
+from domain.errors import Misconfigured, RetryLater, StarferryError
 
 logger = structlog.get_logger()
 
@@ -51,7 +51,8 @@ def only_one(data: Path) -> Iterator[None]:
 class Supervisor:
     """The children of one `up`: API, projections and policies, worker. One that ends is started again."""
 
-    def __init__(self, settings: Settings, host: str, port: int) -> None:
+    def __init__(self, settings: Settings, host: str, port: int, keep_database: Callable[[], None]) -> None:
+        self._keep_database = keep_database
         self.address = f"http://{host}:{port}"
         self._settings = settings
         self._commands = {
@@ -77,8 +78,9 @@ class Supervisor:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and not self._stopping.is_set():
             api = self._children["api"].poll()
-            if api is not None:
+            if api is not None and api > 0:
                 raise Misconfigured(f"The API process ended at once (exit code {api}); the lines above say why.")
+            self._keep()
             with contextlib.suppress(requests.RequestException):
                 if requests.get(f"{self.address}/readyz", timeout=2).status_code == 200:
                     return
@@ -87,13 +89,21 @@ class Supervisor:
             raise RetryLater(f"The API wasn't ready after {START_SECONDS:.0f} seconds.")
 
     def wait(self) -> None:
-        """Until SIGTERM or SIGINT; a child that ends meanwhile is started again, at most once a second."""
+        """Until SIGTERM or SIGINT."""
         while not self._stopping.wait(0.5):
-            for name, child in self._children.items():
-                if child.poll() is not None:
-                    logger.error("process ended; starting it again", process=name, exit_code=child.returncode)
-                    self._stopping.wait(0.5)
-                    self._launch(name)
+            self._keep()
+
+    def _keep(self) -> None:
+        """A child that has ended is started again, at most twice a second, and so is the database."""
+        try:
+            self._keep_database()
+        except StarferryError as error:
+            logger.error("the database can't be started", reason=str(error))
+        for name, child in self._children.items():
+            if child.poll() is not None:
+                logger.error("process ended; starting it again", process=name, exit_code=child.returncode)
+                self._stopping.wait(0.5)
+                self._launch(name)
 
     def _launch(self, name: str) -> None:
         command = [sys.executable, "-m", "api.cli", *self._commands[name], "--data", str(self._settings.data)]

@@ -93,6 +93,8 @@ def parse_search(
     def text(name: str) -> str:
         return take(name, str, "") or ""
 
+    never = False
+
     for names, parse, message in (
         (EQUAL_TEXT, str, ""),
         (EQUAL_NUMBER, whole_number, "Enter a number."),
@@ -102,7 +104,7 @@ def parse_search(
         for name, column in names.items():
             value = take(name, parse, message)
             if value is not None:
-                equal[column] = value
+                never |= equal.setdefault(column, value) != value  # old and new name ask for different things
     types_in = _choices("include_configuration_type", parameters, types, errors)
     excluded = [
         value
@@ -110,19 +112,20 @@ def parse_search(
         for value in _choices(name, parameters, types, errors)
     ]
     if boolean(given.get("exclude_calibrations")) is True:
+        never |= bool(types_in) and not set(types_in) & set(science_types)
         types_in = tuple(value for value in science_types if value in types_in) if types_in else tuple(science_types)
+    exposures = [take(name, number, "Enter a number.") for name in ("exposure_time", "EXPTIME")]
     search = FrameSearch(
+        never=never,
         equal=equal,
         start=take("start", moment, "Enter a valid date/time."),
         end=take("end", moment, "Enter a valid date/time."),
         basename=text("basename"),
         target=text("OBJECT"),
         target_folded=text("target_name"),
-        target_exact=_ascii(text("target_name_exact")),
+        target_exact=tuple(dict.fromkeys((exact, _ascii(exact)))) if (exact := text("target_name_exact")) else (),
         empty_target="empty_target_name" in given,
-        exposure_time=take("EXPTIME", number, "Enter a number.")
-        if "EXPTIME" in given
-        else take("exposure_time", number, "Enter a number."),
+        exposure_time=max((bound for bound in exposures if bound is not None), default=None),
         types_in=types_in,
         types_not_in=tuple(excluded),
         public=boolean(given.get("public")),

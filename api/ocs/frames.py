@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
 from litestar import Response, Router, get, post
+from litestar.params import FromPath
 
 from api.ocs.answers import NotVisible, json_answer
 from api.ocs.filters import Controls, Parameters, parse_controls, parse_search
+from api.ocs.negotiation import body_as_json
 from api.ocs.record_body import BodyErrors, parse_body, version_conflict
 from api.read_gate import HEADER
 from api.serving import AnyRequest, Serving, base_url, cause, serving_of
@@ -17,9 +21,12 @@ from application.commands.ingest import decide_arrival
 from application.permissions import must_be_superuser
 from application.transact import transact_async
 from domain.errors import AlreadyExists
+from domain.event import Recorded
 from domain.frames import FileProcessed, Frame, FrameAmended, stream_of
 from projections.frames.rows import Link, VersionRow
 from projections.frames.search import FrameSearch
+
+T = TypeVar("T")
 
 
 @get("/")
@@ -27,7 +34,7 @@ async def list_frames(request: AnyRequest) -> Response[bytes]:
     """A page of the frames that the asker may see."""
     serving = serving_of(request)
     viewer = await serving.viewer(request)
-    parameters = request.query_params.multi_items()
+    parameters = list(request.query_params.multi_items())
     search = _search(serving, parameters)
     controls = _controls(serving, parameters)
     page = await serving.frames.page(
@@ -57,54 +64,51 @@ async def list_frames(request: AnyRequest) -> Response[bytes]:
 
 
 @get("/{frame_id:str}")
-async def frame_detail(request: AnyRequest, frame_id: str) -> Response[bytes]:
+async def frame_detail(request: AnyRequest, frame_id: FromPath[str]) -> Response[bytes]:
     """One frame."""
     serving = serving_of(request)
     viewer = await serving.viewer(request)
-    parameters = request.query_params.multi_items()
+    parameters = list(request.query_params.multi_items())
     search = _search(serving, parameters)
-    number = _id(frame_id)
-    for _ in range(2):
-        row = await serving.frames.one(
-            number,
-            search,
-            viewer,
-            serving.core.clock.now(),
-            serving.link(request),
-            related=_controls(serving, parameters).related,
-        )
-        if row is not None:
-            return json_answer(row)
-        if not await serving.gate.catch_up():
-            break
-    raise NotVisible
+    number, link, related = _id(frame_id), serving.link(request), _controls(serving, parameters).related
+    now = serving.core.clock.now()
+    row = await _found(serving, lambda: serving.frames.one(number, search, viewer, now, link, related=related))
+    return json_answer(row)
 
 
 @get("/{frame_id:str}/headers")
-async def frame_headers(request: AnyRequest, frame_id: str) -> Response[bytes]:
+async def frame_headers(request: AnyRequest, frame_id: FromPath[str]) -> Response[bytes]:
     """The whole header, as it was ingested."""
     serving = serving_of(request)
     viewer = await serving.viewer(request)
-    search = _search(serving, request.query_params.multi_items())
-    position = await serving.frames.headers_at(_id(frame_id), search, viewer, serving.core.clock.now())
-    if position is None:
-        raise NotVisible
+    search = _search(serving, list(request.query_params.multi_items()))
+    number, now = _id(frame_id), serving.core.clock.now()
+    position = await _found(serving, lambda: serving.frames.headers_at(number, search, viewer, now))
     event = await serving.log.event_at(position)
     headers = event.event.headers if isinstance(event.event, FileProcessed | FrameAmended) else None
     return json_answer({"data": headers or msgspec.Raw(b"{}")})
 
 
 @get("/{frame_id:str}/related")
-async def frame_related(request: AnyRequest, frame_id: str) -> Response[bytes]:
+async def frame_related(request: AnyRequest, frame_id: FromPath[str]) -> Response[bytes]:
     """The related frames that the asker may see; a plain array."""
     serving = serving_of(request)
     viewer = await serving.viewer(request)
-    search = _search(serving, request.query_params.multi_items())
-    now, link = serving.core.clock.now(), serving.link(request)
-    if await serving.frames.one(_id(frame_id), search, viewer, now, link, related=False) is None:
-        raise NotVisible
-    rows = await serving.frames.related_frames(_id(frame_id), viewer, now, link)
+    search = _search(serving, list(request.query_params.multi_items()))
+    number, now, link = _id(frame_id), serving.core.clock.now(), serving.link(request)
+    await _found(serving, lambda: serving.frames.one(number, search, viewer, now, link, related=False))
+    rows = await serving.frames.related_frames(number, viewer, now, link)
     return json_answer([_plain(msgspec.to_builtins(row, builtin_types=(msgspec.Raw,))) for row in rows])
+
+
+async def _found(serving: Serving, ask: Callable[[], Awaitable[T | None]]) -> T:
+    """The answer to `ask`; asked again when the read models were behind: another process may have written it."""
+    answer = await ask()
+    if answer is None and await serving.gate.catch_up():
+        answer = await ask()
+    if answer is None:
+        raise NotVisible
+    return answer
 
 
 @post("/", status_code=201)
@@ -114,13 +118,13 @@ async def create_frame(request: AnyRequest) -> Response[bytes]:
     principal = await serving.authenticator.principal(request.headers.get("authorization"))
     must_be_superuser(principal)
     types = serving.core.settings["CONFIGURATION_TYPES"]
-    arrival = parse_body(await request.body(), types=types, path=serving.core.record_path)
+    arrival = parse_body(await body_as_json(request), types=types, path=serving.core.record_path)
     now, why = serving.core.clock.now(), cause(principal, "ocs")
-    result: list[Frame] = []
+    result: list[tuple[Frame, dict[int, datetime]]] = []
 
     def commit_for(history: Any) -> Any:
         commit, frame = decide_arrival(history, arrival, serving.numbers, cause=why, now=now)
-        result.append(frame)
+        result.append((frame, _arrival_times(history)))
         return commit
 
     await serving.numbers.refill()
@@ -129,18 +133,24 @@ async def create_frame(request: AnyRequest) -> Response[bytes]:
     except AlreadyExists as error:
         raise BodyErrors(version_conflict(error.taken, arrival.versions)) from error
     serving.gate.wrote(principal.username, position)
-    answer = json_answer(created_frame(result[-1], now, serving.link(request)), status=201)
+    answer = json_answer(created_frame(*result[-1], now, serving.link(request)), status=201)
     answer.headers[HEADER] = str(position)
     return answer
 
 
-def created_frame(frame: Frame, now: Any, link: Link) -> dict[str, Any]:
-    """The answer to an ingest: the record with its versions, without the legacy names."""
+def created_frame(frame: Frame, known: Mapping[int, datetime], now: datetime, link: Link) -> dict[str, Any]:
+    """The answer to an ingest: the record with its versions, without the legacy names. `known` says when earlier
+    versions arrived."""
     record = frame.record
     assert record is not None
     versions = [
         VersionRow(
-            version.id, version.key, version.md5, version.extension, now, link(version.id, record.basename + version.extension)
+            version.id,
+            version.key,
+            version.md5,
+            version.extension,
+            known.get(version.id, now),
+            link(version.id, record.basename + version.extension),
         )
         for version in reversed(frame.versions)
     ]
@@ -157,6 +167,15 @@ def created_frame(frame: Frame, now: Any, link: Link) -> dict[str, Any]:
     for name in _RECORD_FIELDS:
         answer[name] = getattr(record, name)
     return answer
+
+
+def _arrival_times(history: Iterable[Recorded]) -> dict[int, datetime]:
+    return {
+        version.id: recorded.at
+        for recorded in history
+        if isinstance(recorded.event, FileProcessed)
+        for version in recorded.event.versions
+    }
 
 
 _RECORD_FIELDS = (
@@ -200,8 +219,8 @@ def _exact(search: FrameSearch, controls: Controls, authenticated: bool) -> bool
         return True
     if search.start is None or search.end is None:
         return False
-    days = (search.end - search.start).days
-    return days <= 7 or (days <= 63 and ("proposal_id" in search.equal or bool(search.target_exact)))
+    span = search.end - search.start
+    return span <= timedelta(days=7) or (span <= timedelta(weeks=9) and ("proposal_id" in search.equal or bool(search.target_exact)))
 
 
 def _neighbour(

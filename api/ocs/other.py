@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from litestar import MediaType, Response, get
+from litestar.params import FromPath
 
 from api.ocs.answers import json_answer
 from api.ocs.filters import parse_controls
@@ -26,16 +27,16 @@ async def list_versions(request: AnyRequest) -> Response[bytes]:
     must_be_known(principal)
     if not (principal.is_staff or principal.is_superuser):
         raise Forbidden("You do not have permission to perform this action.")
-    parameters = request.query_params.multi_items()
+    parameters = list(request.query_params.multi_items())
     settings = serving.core.settings
     controls = parse_controls(
         parameters, default_limit=settings["PAGINATION_DEFAULT_LIMIT"], max_limit=settings["PAGINATION_MAX_LIMIT"]
     )
-    md5 = dict(parameters).get("md5") or None
+    md5 = dict(parameters).get("md5", "").replace("\0", " ") or None
     link = serving.link(request)
     rows, count, more = await serving.frames.versions(link, md5=md5, limit=controls.limit, offset=controls.offset)
     if md5 and not rows and await serving.gate.catch_up():
-        rows, count, more = await serving.frames.versions(link, md5=md5, limit=controls.limit)
+        rows, count, more = await serving.frames.versions(link, md5=md5, limit=controls.limit, offset=controls.offset)
     base = f"{base_url(serving.core, request)}/versions/?limit={controls.limit}&offset="
     return json_answer(
         {
@@ -49,7 +50,7 @@ async def list_versions(request: AnyRequest) -> Response[bytes]:
 
 
 @get("/versions/{version_id:int}")
-async def version_detail(request: AnyRequest, version_id: int) -> Response[bytes]:
+async def version_detail(request: AnyRequest, version_id: FromPath[int]) -> Response[bytes]:
     """One version, for staff."""
     serving = serving_of(request)
     principal = await serving.viewer(request)

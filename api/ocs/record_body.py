@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -37,6 +38,10 @@ TEXT_LENGTHS = {
 """Longest texts. The original's 3 and 4 for sites and telescopes were too short for others (row P01)."""
 KEY_LENGTH = 1024
 """Long enough for every object store's version ids (row H06)."""
+
+
+INDEXED = 1000
+"""From this length on bytes are counted, not characters: PostgreSQL can't index a text of more than some 2700 bytes."""
 
 
 class RecordBody(msgspec.Struct):
@@ -84,10 +89,11 @@ class _Refused(Exception):
 def parse_body(body: bytes, *, types: Sequence[str], path: Path) -> FrameArrival:
     """The arrival that a body describes. Raises BodyErrors."""
     try:
+        body.decode()
         given = _decoder.decode(body)
-    except msgspec.DecodeError as error:
-        if isinstance(error, msgspec.ValidationError):
-            raise BodyErrors({"non_field_errors": ["Invalid data. Expected a dictionary."]}) from error
+    except msgspec.ValidationError as error:
+        raise BodyErrors({"non_field_errors": ["Invalid data. Expected a dictionary."]}) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BodyErrors({"detail": f"JSON parse error - {error}"}) from error
     errors: dict[str, Any] = {}
     values: dict[str, Any] = {}
@@ -116,7 +122,7 @@ def parse_body(body: bytes, *, types: Sequence[str], path: Path) -> FrameArrival
     read("observation_date", _moment, nullable=True)
     read("public_date", _moment, nullable=True)
     for name, longest in TEXT_LENGTHS.items():
-        read(name, lambda value, longest=longest: _text(value, longest))
+        read(name, partial(_text, longest=longest))
     read("reduction_level", lambda value: _integer(value, -32768, 32767))
     read("exposure_time", _number, nullable=True)
     read("observation_id", lambda value: _integer(value, 0, 2_147_483_647), nullable=True)
@@ -162,6 +168,11 @@ def _check_headers(headers: Raw, errors: dict[str, Any]) -> None:
         errors["headers"] = ["Expected a JSON object."]
     elif b"\\u0000" in text:
         errors["headers"] = [NO_NUL]
+    elif b"\\u" in text:
+        try:
+            msgspec.json.decode(text)
+        except msgspec.DecodeError as error:
+            errors["headers"] = [f"This isn't valid JSON: {error}."]
 
 
 def _text(value: Any, longest: int, *, blank: bool = True) -> str:
@@ -172,7 +183,7 @@ def _text(value: Any, longest: int, *, blank: bool = True) -> str:
         raise _Refused([NO_NUL])
     if not text and not blank:
         raise _Refused([NOT_BLANK])
-    if len(text) > longest:
+    if len(text.encode()) > longest if longest >= INDEXED else len(text) > longest:
         raise _Refused([f"Ensure this field has no more than {longest} characters."])
     return text
 

@@ -5,34 +5,54 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 from litestar import Response
 
 from api.ocs.answers import json_answer
 from api.serving import AnyRequest
 from domain.errors import InvalidInput
 
-__all__ = ["Window", "json_answer", "listing", "window"]
+__all__ = ["Window", "body_of", "json_answer", "listing", "window"]
 
 Window = tuple[int, int]
 """Rows with numbers below the first, at most as many as the second says."""
 
 LARGEST = 2**62
 
+T = TypeVar("T")
+
 
 def window(request: AnyRequest) -> Window:
     """Where a list continues, from `cursor` and `limit` (default 100, at most 1000). Raises InvalidInput."""
     text = request.query_params.get("limit", "100")
-    if not text.isdecimal() or not 1 <= int(text[:9]) <= 1000:
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:9]) <= 1000:
         raise InvalidInput("limit is a number from 1 to 1000.", field="limit")
     cursor = request.query_params.get("cursor", "")
     if not cursor:
         return LARGEST, int(text)
     try:
-        return int(base64.urlsafe_b64decode(cursor.encode()).decode()), int(text)
-    except (ValueError, binascii.Error, UnicodeDecodeError):
-        raise InvalidInput("This cursor isn't one that a list gave you.", field="cursor") from None
+        below = int(base64.urlsafe_b64decode(cursor.encode()).decode())
+    except (ValueError, binascii.Error):
+        below = -1
+    if not 0 <= below <= LARGEST:
+        raise InvalidInput("This cursor isn't one that a list gave you.", field="cursor")
+    return below, int(text)
+
+
+async def body_of(request: AnyRequest, kind: type[T]) -> T:
+    """The JSON body as `kind`. Raises InvalidInput for what doesn't fit, null characters included: PostgreSQL
+    can't store them."""
+    body = await request.body()
+    try:
+        body.decode()
+        found = msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidInput(f"The body can't be used: {error}.") from error
+    if b"\\u0000" in body:
+        raise InvalidInput("The body holds a null character.")
+    return found
 
 
 def listing(rows: Sequence[dict[str, Any]], limit: int, numbers: Sequence[int]) -> Response[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from litestar import Response, get
+from litestar.params import FromPath
 
 from api.ocs.filters import moment
 from api.serving import AnyRequest, in_thread, serving_of
@@ -15,7 +16,7 @@ from domain.errors import InvalidInput, NotFound
 
 
 @get("/audit/{kind:str}/{name:str}")
-async def audit(request: AnyRequest, kind: str, name: str) -> Response[bytes]:
+async def audit(request: AnyRequest, kind: FromPath[str], name: FromPath[str]) -> Response[bytes]:
     """The history of one aggregate. Superusers may ask for all; others for transfers and frames that they can see."""
     serving = serving_of(request)
     viewer = await serving.viewer(request)
@@ -39,7 +40,7 @@ async def events(request: AnyRequest) -> Response[bytes]:
     must_be_superuser(await serving.viewer(request))
     after = request.query_params.get("after", "0")
     limit = request.query_params.get("limit", "100")
-    if not (after.isdecimal() and len(after) < 19 and limit.isdecimal() and 1 <= int(limit[:9]) <= 1000):
+    if not (after.isascii() and after.isdecimal() and len(after) < 19 and limit.isascii() and limit.isdecimal() and 1 <= int(limit[:9]) <= 1000):
         raise InvalidInput("after is a position, limit a number from 1 to 1000.")
     batch = await in_thread(serving.core.log.read, int(after), int(limit))
     return json_answer({"results": entries(batch.events), "position": batch.upto})

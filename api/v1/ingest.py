@@ -6,11 +6,12 @@ from typing import Literal
 
 import msgspec
 from litestar import Response, post
+from litestar.params import FromPath
 
 from api.ocs.frames import created_frame
 from api.read_gate import HEADER
 from api.serving import AnyRequest, cause, in_thread, serving_of
-from api.v1.answers import json_answer
+from api.v1.answers import body_of, json_answer
 from api.v1.uploads import receive
 from application.commands.calibration import report_calibration
 from application.commands.ingest import ingest_file
@@ -55,7 +56,7 @@ async def ingest(request: AnyRequest) -> Response[bytes]:
     record = ingested.frame.record
     assert record is not None
     row = await serving.frames.by_basename(record.basename, principal, core.clock.now(), link)
-    frame = row if row is not None else created_frame(ingested.frame, core.clock.now(), link)
+    frame = row if row is not None else created_frame(ingested.frame, {}, core.clock.now(), link)
     return json_answer({"frame": frame}, status=201, headers={HEADER: str(ingested.position)})
 
 
@@ -67,11 +68,11 @@ class CalibrationReport(msgspec.Struct):
 
 
 @post("/frames/{basename:str}/calibration", status_code=200)
-async def calibration(request: AnyRequest, basename: str) -> Response[bytes]:
+async def calibration(request: AnyRequest, basename: FromPath[str]) -> Response[bytes]:
     """No calibrated file will come for this frame."""
     serving = serving_of(request)
     principal = await serving.viewer(request)
-    report = msgspec.json.decode(await request.body(), type=CalibrationReport)
+    report = await body_of(request, CalibrationReport)
     core = serving.core
     why = cause(principal, "api", report.reason)
     position = await in_thread(

@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 from litestar import Response, get, patch, post
+from litestar.params import FromPath
 
 from adapters.ids import new_id
 from api.read_gate import HEADER
 from api.serving import AnyRequest, cause, in_thread, serving_of
-from api.v1.answers import json_answer, listing, window
+from api.v1.answers import body_of, json_answer, listing, window
 from application.commands.observations import NewObservation, select_destinations, submit_observation
 from application.permissions import must_be_known
 from domain.errors import NotFound
@@ -44,7 +45,7 @@ async def list_observations(request: AnyRequest) -> Response[bytes]:
 
 
 @get("/observations/{observation:str}")
-async def observation_detail(request: AnyRequest, observation: str) -> Response[bytes]:
+async def observation_detail(request: AnyRequest, observation: FromPath[str]) -> Response[bytes]:
     """One observation with the transfers of its files."""
     serving = serving_of(request)
     viewer = await serving.viewer(request)
@@ -61,7 +62,7 @@ async def create_observation(request: AnyRequest) -> Response[bytes]:
     """Submit an observation with its destinations."""
     serving = serving_of(request)
     principal = await serving.viewer(request)
-    body = msgspec.json.decode(await request.body(), type=ObservationBody)
+    body = await body_of(request, ObservationBody)
     core = serving.core
     new = NewObservation(
         name=body.name,
@@ -81,12 +82,12 @@ async def create_observation(request: AnyRequest) -> Response[bytes]:
 
 
 @patch("/observations/{observation:str}")
-async def change_destinations(request: AnyRequest, observation: str) -> Response[bytes]:
+async def change_destinations(request: AnyRequest, observation: FromPath[str]) -> Response[bytes]:
     """Select other destinations; files that arrived before are delivered there too."""
     serving = serving_of(request)
     principal = await serving.viewer(request)
     must_be_known(principal)
-    body = msgspec.json.decode(await request.body(), type=DestinationsBody)
+    body = await body_of(request, DestinationsBody)
     core = serving.core
     position = await in_thread(
         select_destinations, core.log, core.clock, cause(principal, "api"), principal, observation, body.destinations

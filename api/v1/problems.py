@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -13,9 +14,12 @@ from api.serving import AnyRequest
 from domain.errors import (
     AlreadyExists,
     Conflict,
+    DestinationPaused,
     Forbidden,
+    GiveUp,
     InvalidFile,
     InvalidInput,
+    NeedsAuthorization,
     NotFound,
     RetryLater,
     StarferryError,
@@ -33,6 +37,9 @@ STATUSES: tuple[tuple[type[StarferryError], int, str], ...] = (
     (AlreadyExists, 409, "Already there"),
     (Conflict, 409, "Conflict"),
     (RetryLater, 503, "Try again later"),
+    (NeedsAuthorization, 409, "The destination must be authorized"),
+    (DestinationPaused, 409, "The destination is paused"),
+    (GiveUp, 409, "The destination can't be used"),
 )
 
 
@@ -53,23 +60,31 @@ def domain_error(_: AnyRequest, error: StarferryError) -> Response[bytes]:
     for kind, status, title in STATUSES:
         if isinstance(error, kind):
             more = {"field": error.field} if isinstance(error, InvalidInput) and error.field else {}
-            return problem(status, title, str(error), type(error).__name__, **more)
+            answer = problem(status, title, str(error), type(error).__name__, **more)
+            if isinstance(error, RetryLater):
+                answer.headers["Retry-After"] = str(int(error.retry_after or 5))
+            return answer
     logger.error("unexpected kind of error", error=type(error).__name__)
     return problem(500, "Something went wrong", "The server met an error that it didn't expect.")
 
 
-def bad_body(_: AnyRequest, error: msgspec.MsgspecError) -> Response[bytes]:
-    """A body that isn't JSON or doesn't fit."""
-    return problem(400, "The request is invalid", f"The body can't be used: {error}", "InvalidInput")
-
-
 def http_error(_: AnyRequest, error: HTTPException) -> Response[bytes]:
     """Errors that the framework finds."""
-    return problem(error.status_code, "The request can't be served", error.detail)
+    answer = problem(error.status_code, HTTPStatus(error.status_code).phrase, error.detail)
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def refuse_nul(request: AnyRequest) -> None:
+    """No name in a path and no parameter holds a null character: PostgreSQL can't even look for one."""
+    if "\0" in request.scope["path"]:
+        raise NotFound("There is nothing of this name.")
+    for name, value in request.query_params.multi_items():
+        if "\0" in value:
+            raise InvalidInput(f"{name} holds a null character.", field=name)
 
 
 EXCEPTION_HANDLERS: dict[Any, Any] = {
     StarferryError: domain_error,
-    msgspec.MsgspecError: bad_body,
     HTTPException: http_error,
 }

@@ -6,12 +6,13 @@ from typing import Any
 
 import msgspec
 from litestar import Response, delete, get, patch, post
+from litestar.params import FromPath
 from msgspec import UNSET, UnsetType
 
 from adapters.ids import new_id
 from api.read_gate import HEADER
 from api.serving import AnyRequest, Serving, cause, in_thread, serving_of
-from api.v1.answers import json_answer, listing, window
+from api.v1.answers import body_of, json_answer, listing, window
 from application.commands.storage_configs import (
     ConfigChange,
     NewStorageConfig,
@@ -73,7 +74,7 @@ async def list_configs(request: AnyRequest) -> Response[bytes]:
 
 
 @get("/storage-configs/{config_id:str}")
-async def config_detail(request: AnyRequest, config_id: str) -> Response[bytes]:
+async def config_detail(request: AnyRequest, config_id: FromPath[str]) -> Response[bytes]:
     """One configuration: the card of S63."""
     serving = serving_of(request)
     return json_answer(await _card(serving, await serving.viewer(request), config_id))
@@ -85,7 +86,7 @@ async def create_config(request: AnyRequest) -> Response[bytes]:
     serving = serving_of(request)
     principal = await serving.viewer(request)
     must_be_known(principal)
-    body = msgspec.json.decode(await request.body(), type=ConfigBody)
+    body = await body_of(request, ConfigBody)
     new = NewStorageConfig(
         id=new_id("cfg"),
         provider=body.provider,
@@ -104,11 +105,11 @@ async def create_config(request: AnyRequest) -> Response[bytes]:
 
 
 @patch("/storage-configs/{config_id:str}")
-async def edit_config(request: AnyRequest, config_id: str) -> Response[bytes]:
+async def edit_config(request: AnyRequest, config_id: FromPath[str]) -> Response[bytes]:
     """Change settings or credentials; empty credential fields keep the stored ones."""
     serving = serving_of(request)
     principal = await serving.viewer(request)
-    body = msgspec.json.decode(await request.body(), type=ConfigPatch)
+    body = await body_of(request, ConfigPatch)
     core = serving.core
     config = await in_thread(load_config, core.log, config_id)
     must_see_config(principal, config)
@@ -128,7 +129,7 @@ async def edit_config(request: AnyRequest, config_id: str) -> Response[bytes]:
 
 
 @delete("/storage-configs/{config_id:str}", status_code=204)
-async def delete_config(request: AnyRequest, config_id: str) -> None:
+async def delete_config(request: AnyRequest, config_id: FromPath[str]) -> None:
     """Delete a configuration and destroy its secrets; transfers that had not started are cancelled."""
     serving = serving_of(request)
     principal = await serving.viewer(request)
@@ -141,7 +142,7 @@ async def delete_config(request: AnyRequest, config_id: str) -> None:
 
 
 @post("/storage-configs/{config_id:str}/test", status_code=200)
-async def test_config(request: AnyRequest, config_id: str) -> Response[bytes]:
+async def test_config(request: AnyRequest, config_id: FromPath[str]) -> Response[bytes]:
     """Try the destination: credentials, path, upload of a tiny probe."""
     serving = serving_of(request)
     principal = await serving.viewer(request)
@@ -157,7 +158,7 @@ async def test_config(request: AnyRequest, config_id: str) -> Response[bytes]:
 
 
 @post("/storage-configs/{config_id:str}/retry-failed", status_code=200)
-async def retry_failed(request: AnyRequest, config_id: str) -> Response[bytes]:
+async def retry_failed(request: AnyRequest, config_id: FromPath[str]) -> Response[bytes]:
     """Queue all failed transfers of this destination again."""
     serving = serving_of(request)
     principal = await serving.viewer(request)

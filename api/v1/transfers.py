@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from litestar import Response, get, post
+from litestar.params import FromPath
 
 from api.serving import AnyRequest, cause, in_thread, serving_of
 from api.v1.answers import json_answer, listing, window
@@ -32,7 +33,7 @@ async def list_transfers(request: AnyRequest) -> Response[bytes]:
 
 
 @get("/transfers/{transfer:str}")
-async def transfer_detail(request: AnyRequest, transfer: str) -> Response[bytes]:
+async def transfer_detail(request: AnyRequest, transfer: FromPath[str]) -> Response[bytes]:
     """One transfer."""
     serving = serving_of(request)
     viewer = await serving.viewer(request)
@@ -44,13 +45,13 @@ async def transfer_detail(request: AnyRequest, transfer: str) -> Response[bytes]
 
 
 @post("/transfers/{transfer:str}/retry", status_code=200)
-async def retry(request: AnyRequest, transfer: str) -> Response[bytes]:
+async def retry(request: AnyRequest, transfer: FromPath[str]) -> Response[bytes]:
     """Queue a failed transfer again, with a fresh attempt counter."""
     return await _command(request, transfer, retry_transfer)
 
 
 @post("/transfers/{transfer:str}/cancel", status_code=200)
-async def cancel(request: AnyRequest, transfer: str) -> Response[bytes]:
+async def cancel(request: AnyRequest, transfer: FromPath[str]) -> Response[bytes]:
     """Cancel a transfer that is pending or running."""
     return await _command(request, transfer, cancel_transfer)
 

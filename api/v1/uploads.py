@@ -37,6 +37,7 @@ class _Parts:
         self._name = ""
         self._text = bytearray()
         self._is_file = False
+        self.complete = False
 
     def callbacks(self) -> dict[str, object]:
         return {
@@ -47,6 +48,7 @@ class _Parts:
             "on_headers_finished": self._headers_finished,
             "on_part_data": self._data,
             "on_part_end": self._end,
+            "on_end": self._finish,
         }
 
     def _begin(self) -> None:
@@ -80,9 +82,15 @@ class _Parts:
             if len(self._text) > MAX_FIELD:
                 raise InvalidInput(f"The field {self._name[:50]} is too long.")
 
+    def _finish(self) -> None:
+        self.complete = True
+
     def _end(self) -> None:
         if not self._is_file:
-            self.upload.fields[self._name] = self._text.decode(errors="replace")
+            text = self._text.decode(errors="replace")
+            if "\0" in text:
+                raise InvalidInput(f"The field {self._name[:50]} holds a null character.", field=self._name[:50])
+            self.upload.fields[self._name] = text
 
 
 async def receive(content_type: str, body: AsyncIterator[bytes], staging: Staging, *, limit: int) -> Upload:
@@ -93,7 +101,6 @@ async def receive(content_type: str, body: AsyncIterator[bytes], staging: Stagin
         raise InvalidInput("Send the file as multipart/form-data, in a part named 'file'.", field="file")
     parts = _Parts(limit)
     parser = MultipartParser(boundary, parts.callbacks())  # type: ignore[arg-type]
-    finished = False
     try:
         async for chunk in body:
             parser.write(chunk)
@@ -102,10 +109,10 @@ async def receive(content_type: str, body: AsyncIterator[bytes], staging: Stagin
                 parts.pending.clear()
         if parts.pending:
             await in_thread(staging.write, bytes(parts.pending))
-        parser.finalize()
-        finished = True
     except MultipartParseError as error:
         raise InvalidInput("The multipart body is malformed or ends early.", field="file") from error
-    if not finished or parts.upload.filename is None:
+    if not parts.complete:  # without the closing boundary nobody knows whether the file is whole
+        raise InvalidInput("The multipart body is malformed or ends early.", field="file")
+    if parts.upload.filename is None:
         raise InvalidInput("The request has no part named 'file'.", field="file")
     return parts.upload

@@ -116,7 +116,9 @@ def ingest_file(
     if log.claimed([f"md5:{staged.hashes.md5}"]):
         raise _known(filename)
     described = reader.describe(staged.file, filename)
-    _check_raw_frame(log, calibrated_from)
+    raw = _raw_frame(log, calibrated_from)
+    if raw and described.record.observation_id is None:
+        observation = observation or raw.observation  # a calibrated file belongs where its raw frame does
     stored = store.keep(
         staged,
         described.path,
@@ -184,9 +186,13 @@ def _with_discovery(log: EventLog, commit: Commit, arrival: FrameArrival) -> Com
     return msgspec.structs.replace(commit, writes=(*commit.writes, write))
 
 
-def _check_raw_frame(log: EventLog, basename: str | None) -> None:
-    if basename and not frames.fold(log.load(frames.stream_of(basename))).exists:
+def _raw_frame(log: EventLog, basename: str | None) -> Frame | None:
+    if not basename:
+        return None
+    frame = frames.fold(log.load(frames.stream_of(basename)))
+    if not frame.exists:
         raise NotFound(f"There is no frame {basename} that this file could be calibrated from.")
+    return frame
 
 
 def _known(filename: str) -> AlreadyExists:

@@ -16,7 +16,7 @@ from application.transact import transact
 from domain import storage_configs
 from domain.destination_paths import check_template, normalise_folder
 from domain.errors import Forbidden, InvalidInput
-from domain.event import Cause
+from domain.event import Cause, Event
 from domain.storage_configs import Provider, Scope, Settings, StorageConfig
 
 SECRETS: Mapping[Provider, frozenset[str]] = {
@@ -112,7 +112,7 @@ def edit_storage_config(
         open_destination.check(config.provider, options, {**vault.get(config_id), **secrets})
     version = vault.put(config_id, secrets) if secrets else None
 
-    def decide(state: StorageConfig) -> tuple[storage_configs.Event, ...]:
+    def decide(state: StorageConfig) -> tuple[Event, ...]:
         events = storage_configs.edit(state, settings, options, version)
         if change.enabled is not None:
             events += storage_configs.enable(state, change.enabled)
@@ -162,7 +162,7 @@ def test_storage_config(
     failed = next((check for check in checks if not check.ok), None)
     tested = storage_configs.StorageConfigTested(ok=failed is None, reason=failed.reason if failed else "")
 
-    def decide(state: StorageConfig) -> tuple[storage_configs.Event, ...]:
+    def decide(state: StorageConfig) -> tuple[Event, ...]:
         if failed:
             return (tested,)
         recovered = storage_configs.authorize(state) + storage_configs.resume(state)

@@ -1,8 +1,8 @@
-"""DeleteWhenAllDelivered: a file leaves the server when every copy that anybody wants is proved, and only then (S54)."""
+"""DeleteWhenAllDelivered: a file leaves the server when every copy that anybody wants is proved, never before (S54)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -33,7 +33,7 @@ class DeleteWhenAllDelivered:
         for recorded in batch:
             if raw := self._raw_frame(recorded):
                 triggers[raw] = recorded
-        return [commit for name, trigger in triggers.items() for commit in self._decide(name, trigger, now)]
+        return _apart(commit for name, trigger in triggers.items() for commit in self._decide(name, trigger, now))
 
     def _raw_frame(self, recorded: Recorded) -> str | None:
         """The basename of the raw frame whose family an event touches."""
@@ -47,8 +47,8 @@ class DeleteWhenAllDelivered:
         frame = frames.fold(self._log.load(frames.stream_of(request.frame)))
         if frame.calibrated_from:
             return frame.calibrated_from
-        related = self._log.load_many([frames.stream_of(name) for name in (frame.record.related if frame.record else ())])
-        for stream, history in related.items():
+        related = frame.record.related if frame.record else ()
+        for stream, history in self._log.load_many([frames.stream_of(name) for name in related]).items():
             if any(name == request.frame for name, _ in frames.fold(history).calibrated):
                 return stream.removeprefix("frame:")
         return None
@@ -118,8 +118,18 @@ class DeleteWhenAllDelivered:
         }
 
 
+def _apart(commits: Iterable[Commit]) -> list[Commit]:
+    """The same with no stream written twice: two raw frames may share a calibrated file."""
+    apart: list[Commit] = []
+    for commit in commits:
+        streams = {write.stream for write in commit.writes}
+        sharing = [other for other in apart if any(write.stream in streams for write in other.writes)]
+        apart = [other for other in apart if other not in sharing] + [_joined([*sharing, commit])]
+    return apart
+
+
 def _joined(commits: Sequence[Commit]) -> Commit:
-    writes = tuple(write for commit in commits for write in commit.writes)
-    written = {write.stream for write in writes}
+    written = {write.stream: write for commit in commits for write in commit.writes}
+    writes = tuple(written.values())
     guards = tuple(dict.fromkeys(guard for commit in commits for guard in commit.guards if guard[0] not in written))
     return msgspec.structs.replace(commits[0], writes=writes, guards=guards)

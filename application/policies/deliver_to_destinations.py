@@ -61,11 +61,19 @@ class DeliverToDestinations:
             and configs[config_id].settings.wants(delivery.content)
         }
         there = self._log.load_many([transfers.stream_of(transfer) for transfer in wanted])
-        return [
-            self._request(transfer, delivery, config, known[delivery.observation], taken, now)
+        new = {
+            transfer: (delivery, config, _path(delivery, config, known[delivery.observation]))
             for transfer, (delivery, config) in wanted.items()
             if transfers.stream_of(transfer) not in there
-        ]
+        }
+        claims = {destination_paths.path_claim(config.id, path) for _, config, path in new.values()}
+        occupied = set(taken | self._log.claimed(sorted(claims))) if claims else set()
+        commits = []
+        for transfer, (delivery, config, path) in new.items():
+            free = _free_path(path, delivery.version.id, config.id, occupied)
+            occupied.add(destination_paths.path_claim(config.id, free))
+            commits.append(self._request(transfer, delivery, config, known[delivery.observation].owner, free, now))
+        return commits
 
     def _observations(self, batch: Sequence[Recorded]) -> dict[str, Observation]:
         """The observations that these events speak of, as far as somebody has submitted them."""
@@ -119,24 +127,12 @@ class DeliverToDestinations:
         transfer: str,
         delivery: _Delivery,
         config: StorageConfig,
-        observation: Observation,
-        taken: frozenset[str],
+        owner: str,
+        path: str,
         now: datetime,
     ) -> Commit:
         record, version = delivery.frame.record, delivery.version
         assert record is not None
-        filename = record.basename + version.extension
-        name = destination_paths.calibrated_name(filename) if delivery.content == "calibrated" else filename
-        path = destination_paths.render(
-            config.settings.destination_path,
-            config.settings.path_template,
-            name,
-            user=observation.owner,
-            project=observation.project or record.proposal_id,
-            target=observation.target or record.target_name,
-        )
-        if destination_paths.path_claim(config.id, path) in taken:
-            path = destination_paths.beside(path, version.id)
         requested = TransferRequested(
             id=transfer,
             storage_config=config.id,
@@ -144,7 +140,7 @@ class DeliverToDestinations:
             frame=record.basename,
             frame_id=delivery.frame.id,
             version_id=version.id,
-            filename=filename,
+            filename=record.basename + version.extension,
             content=delivery.content,
             destination_path=path,
             store_path=version.path,
@@ -153,11 +149,33 @@ class DeliverToDestinations:
             size=version.size,
             hashes=version.hashes,
             observation=delivery.observation,
-            owner=observation.owner,
+            owner=owner,
             delete_from_server=config.settings.delete_from_server,
         )
         commit = commit_of(self.name, delivery.trigger, transfers.stream_of(transfer), 0, requested, now=now)
         return with_claims(commit, destination_paths.path_claim(config.id, path))
+
+
+def _path(delivery: _Delivery, config: StorageConfig, observation: Observation) -> str:
+    record = delivery.frame.record
+    assert record is not None
+    filename = record.basename + delivery.version.extension
+    return destination_paths.render(
+        config.settings.destination_path,
+        config.settings.path_template,
+        destination_paths.calibrated_name(filename) if delivery.content == "calibrated" else filename,
+        user=observation.owner,
+        project=observation.project or record.proposal_id,
+        target=observation.target or record.target_name,
+    )
+
+
+def _free_path(path: str, version_id: int, config: str, occupied: set[str]) -> str:
+    while destination_paths.path_claim(config, path) in occupied:
+        path, before = destination_paths.beside(path, version_id), path
+        if path == before:
+            break
+    return path
 
 
 def _observation(recorded: Recorded) -> str | None:

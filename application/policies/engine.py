@@ -45,7 +45,13 @@ class PolicyEngine:
         """Work until stopped."""
         while not self._stopping:
             self._woken.clear()
-            if not self.step():
+            try:
+                progressed = self.step()
+            except Exception:  # a bug in one batch must not end delivery for good
+                logger.exception("policies stopped; going on")
+                time.sleep(RETRY_SECONDS)
+                continue
+            if not progressed:
                 self._woken.wait(RETRY_SECONDS)
 
     def step(self) -> bool:
@@ -71,6 +77,9 @@ class PolicyEngine:
             runner.advance(events, upto)
         except StarferryError as error:
             logger.warning("policy waits", policy=runner.consumer.name, reason=str(error))
-            self._not_before[runner.consumer.name] = time.monotonic() + RETRY_SECONDS
-            return False
-        return True
+        except Exception:  # a bug in one must not end the others
+            logger.exception("policy failed and will be tried again", policy=runner.consumer.name)
+        else:
+            return True
+        self._not_before[runner.consumer.name] = time.monotonic() + RETRY_SECONDS
+        return False

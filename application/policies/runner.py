@@ -43,7 +43,7 @@ class PolicyRunner:
             if recorded.position > self.position and recorded.event.topic in self.consumer.topics
         ]
         if not mine:
-            self.position = upto
+            self.position = max(self.position, upto)
             if upto - self._saved >= 1000:  # nothing happened: a restart may read these again
                 self._save(upto)
             return
@@ -58,7 +58,7 @@ class PolicyRunner:
                 for recorded in mine:
                     self.advance([recorded], recorded.position)
                 self._save(upto)
-        self.position = upto
+        self.position = max(upto, self._saved)
 
     def _handle(self, mine: Sequence[Recorded], upto: int) -> None:
         consumer = self.consumer
@@ -76,19 +76,29 @@ class PolicyRunner:
             except AlreadyExists as error:
                 taken |= frozenset(error.taken)
                 continue
+            except Conflict:
+                self._catch_up()
+                return
             self._saved = upto
             return
         raise RetryLater(f"{consumer.name} met other writers eight times in a row.")
 
     def _save(self, upto: int) -> None:
         if upto > self._saved:
-            self._log.append_tracked((), self._name, upto)
-            self._saved = upto
+            try:
+                self._log.append_tracked((), self._name, upto)
+            except Conflict:
+                self._catch_up()
+            else:
+                self._saved = upto
+
+    def _catch_up(self) -> None:
+        """Another process has run this consumer further than we have: what it handled isn't ours any more."""
+        self._saved = self._log.checkpoint(self._name)
+        logger.warning("another process was ahead", policy=self.consumer.name, position=self._saved)
 
     def _set_aside(self, recorded: Recorded, upto: int) -> None:
-        logger.exception("event set aside", policy=self.consumer.name, position=recorded.position, stream=recorded.stream)
+        policy = self.consumer.name
+        logger.exception("event set aside", policy=policy, position=recorded.position, stream=recorded.stream)
         self._dead_letters.put(self._name, recorded)
-        try:
-            self._save(upto)
-        except Conflict:
-            logger.warning("checkpoint was ahead", policy=self.consumer.name)
+        self._save(upto)

@@ -31,7 +31,8 @@ _TYPES = (
     "int int int timestamptz timestamptz timestamptz float8 bigint date smallint "
     "text text text text text text text text text text text text"
 ).split()
-_CHANGING = [name for name in _COLUMNS if name not in ("id", "basename", "created", "version_set")]
+_KEPT = ("id", "basename", "created", "version_set", "headers_at", "observation")
+_CHANGING = [name for name in _COLUMNS if name not in _KEPT]
 
 # arrays of arrays must be rectangular, so cells and grams travel as texts of their own ('{1,2}')
 _UPSERT = f"""
@@ -41,9 +42,10 @@ SELECT {", ".join(f"u.{name}" for name in _COLUMNS)}, u.cells::int[], u.grams::s
        AS u({", ".join(_COLUMNS)}, cells, grams)
 ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _CHANGING)},
     cells = excluded.cells, grams = excluded.grams,
+    observation = coalesce(excluded.observation, f.observation),
     headers_at = CASE WHEN excluded.headers_at > 0 THEN excluded.headers_at ELSE f.headers_at END,
     version_set = concat_ws(',', nullif(excluded.version_set, ''), nullif(f.version_set, ''))
-""".replace("headers_at = excluded.headers_at, ", "")
+"""
 
 _VERSIONS = """
 INSERT INTO version (id, frame_id, size, created, key, md5, extension, path, deleted)

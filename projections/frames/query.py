@@ -84,7 +84,7 @@ class FrameQueries:
         self, frame_id: int, search: FrameSearch, viewer: Principal, now: datetime, link: Link, *, related: bool = True
     ) -> FrameRow | None:
         """One frame that the viewer may see; None otherwise."""
-        where = conditions(msgspec.structs.replace(search, covers=None, intersects=None), viewer, now)
+        where = conditions(search, viewer, now)
         where.add("f.id = %s", frame_id)
         async with self._pool.connection() as connection:
             rows = await _fetch(
@@ -116,9 +116,10 @@ class FrameQueries:
         where.add("f.id = %s", frame_id)
         async with self._pool.connection() as connection:
             rows = await _fetch(
-                connection, f"SELECT f.headers_at FROM read_frames.frame f {where.sql()}", where.parameters
+                connection, f"SELECT {COLUMNS}, f.headers_at FROM read_frames.frame f {where.sql()}", where.parameters
             )
-        return rows[0][0] if rows else None
+        rows = self._exactly(rows, search)
+        return rows[0][-1] if rows else None
 
     async def related_frames(self, frame_id: int, viewer: Principal, now: datetime, link: Link) -> list[FrameRow]:
         """The related frames that the viewer may see."""
@@ -155,7 +156,7 @@ class FrameQueries:
                 ((counted,),) = await _fetch(
                     connection, f"SELECT count(*) FROM read_frames.version v {where.sql()}", where.parameters
                 )
-        found = [VersionRow(*row[:5], url=link(row[0], row[5] + row[3])) for row in rows[:limit]]
+        found = [VersionRow(row[0], row[1], row[2], row[3], row[4], link(row[0], row[5] + row[3])) for row in rows[:limit]]
         return found, counted, len(rows) > limit
 
     async def stored_file(self, version_id: int) -> tuple[str, str, str, bool] | None:
@@ -167,7 +168,7 @@ class FrameQueries:
                 "JOIN read_frames.frame f ON f.id = v.frame_id WHERE v.id = %s",
                 [version_id],
             )
-        return rows[0] if rows else None  # type: ignore[return-value]
+        return rows[0] if rows else None
 
     async def _geometric(
         self,
@@ -229,7 +230,7 @@ class FrameQueries:
             f"SELECT l.frame_id, array_agg(l.other_id ORDER BY l.other_id) FROM {source} {where.sql()} GROUP BY 1",
             where.parameters,
         )
-        return dict(rows)  # type: ignore[arg-type]
+        return dict(rows)
 
     async def _count(
         self,
@@ -248,7 +249,7 @@ class FrameQueries:
                 connection, f"SELECT count(*) FROM read_frames.frame f {where.sql()}", where.parameters
             )
             return count, False
-        least = offset + found + more
+        least = offset + found + more if found else 0
         key = (where.sql(), repr([value for value in where.parameters if value is not now]))
         known = self._counts.get(key)
         if known is None or known[0] < time.monotonic():

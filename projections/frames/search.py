@@ -23,15 +23,17 @@ EQUALITIES = frozenset(
 
 
 class FrameSearch(msgspec.Struct, frozen=True, kw_only=True):
-    """Conditions, all of which must hold. Times are aware; `exposure_time` is a lower bound in seconds."""
+    """Conditions, all of which must hold. Times are aware; `exposure_time` is a lower bound in seconds;
+    `target_exact` are alternatives; `never` says that the conditions contradict each other."""
 
+    never: bool = False
     equal: Mapping[str, Any] = {}
     start: datetime | None = None
     end: datetime | None = None
     basename: str = ""
     target: str = ""
     target_folded: str = ""
-    target_exact: str = ""
+    target_exact: tuple[str, ...] = ()
     empty_target: bool = False
     exposure_time: float | None = None
     types_in: tuple[str, ...] = ()
@@ -79,6 +81,8 @@ def conditions(search: FrameSearch, viewer: Principal, now: datetime) -> Where:
     """The search as SQL over `read_frames.frame f`, without geometry's exact part."""
     where = Where([], [])
     visible_to(viewer, now, where)
+    if search.never:
+        where.add("false")
     for column, value in search.equal.items():
         if column not in EQUALITIES:
             raise ValueError(column)
@@ -102,17 +106,17 @@ def _text_conditions(search: FrameSearch, where: Where) -> None:
     if search.basename:
         if grams := basename_grams(search.basename):
             where.add("f.grams @> %s::smallint[]", grams)
-        where.add("position(%s in lower(f.basename)) > 0", search.basename.lower())
+        where.add("position(lower(%s) in lower(f.basename)) > 0", search.basename)
     if search.target:
         if search.target.isascii() and (grams := target_grams(search.target)):
             where.add("f.grams @> %s::smallint[]", grams)
-        where.add("position(%s in lower(f.target_name)) > 0", search.target.lower())
+        where.add("position(lower(%s) in lower(f.target_name)) > 0", search.target)
     if search.target_folded:
         if grams := target_grams(search.target_folded):
             where.add("f.grams @> %s::smallint[]", grams)
         where.add("position(%s in f.target_folded) > 0", fold(search.target_folded))
     if search.target_exact:
-        where.add("f.target_name = %s", search.target_exact)
+        where.add("f.target_name = ANY(%s)", list(search.target_exact))
     if search.empty_target:
         where.add("f.target_name = ''")
 
@@ -122,7 +126,7 @@ def _publicness(search: FrameSearch, viewer: Principal, now: datetime, where: Wh
     if search.public is not False:
         return
     if viewer.is_superuser:
-        where.add("(f.public_date > %s OR f.public_date IS NULL)", now)
+        where.add("(f.public_date >= %s OR f.public_date IS NULL)", now)
     elif not viewer.authenticated:
         where.add("false")
     elif viewer.proposals:

@@ -1,0 +1,33 @@
+"""What every test may ask for: a running server, and a database of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.postgres import fresh_database, start_test_cluster, template_database
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The conninfo of a fast PostgreSQL that lives as long as the test run. It listens on a unix socket."""
+    server = start_test_cluster(tmp_path_factory.mktemp("postgres") / "server")
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def template(cluster: str) -> Iterator[str]:
+    """The name of a migrated database to copy."""
+    with template_database(cluster) as name:
+        yield name
+
+
+@pytest.fixture
+def database(cluster: str, template: str) -> Iterator[str]:
+    """The conninfo of a database of this test's own, with all migrations and the job queue."""
+    with fresh_database(cluster, template=template) as conninfo:
+        yield conninfo

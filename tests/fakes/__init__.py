@@ -1,0 +1,1 @@
+"""Stand-ins for ports, and the samples that unit tests start from."""

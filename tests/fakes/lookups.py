@@ -1,0 +1,88 @@
+"""The lookups, answered by reading a whole event log: always up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from application.ports.clock import Clock
+from application.ports.event_log import EventLog
+from domain import frames, storage_configs, transfers
+from domain.event import Recorded
+from domain.transfers import Transfer
+
+
+class LogLookups:
+    """Implements FrameLookup and TransferLookup."""
+
+    def __init__(self, log: EventLog, clock: Clock) -> None:
+        self._log = log
+        self._clock = clock
+
+    def frames_of_observation(self, observation: str, *, at_least: int) -> Sequence[str]:
+        """See FrameLookup."""
+        assert self._log.head() >= at_least
+        states = {stream: frames.fold(history) for stream, history in self._streams("frame:").items()}
+        return [
+            stream.removeprefix("frame:")
+            for stream, frame in states.items()
+            if frame.exists and frame.observation == observation
+        ]
+
+    def open_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
+        """See TransferLookup."""
+        assert self._log.head() >= at_least
+        return [
+            name
+            for name, state in self._to(storage_config).items()
+            if state.status in ("pending", "in_progress")
+        ]
+
+    def failed_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
+        """See TransferLookup."""
+        return [name for name, state in self._to(storage_config).items() if state.status == "failed"]
+
+    def running_transfers(self) -> Sequence[tuple[str, int, str]]:
+        """See TransferLookup."""
+        running = self._transfers().items()
+        return [(name, state.attempts, state.worker) for name, state in running if state.status == "in_progress"]
+
+    def due_transfers(self) -> Sequence[str]:
+        """See TransferLookup."""
+        now = self._clock.now()
+        return [
+            name
+            for name, state in self._transfers().items()
+            if state.status == "pending" and not state.held and (state.next_attempt_at or now) <= now
+        ]
+
+    def held_transfers(self) -> Sequence[tuple[str, str]]:
+        """See TransferLookup."""
+        return [
+            (name, state.request.storage_config)
+            for name, state in self._transfers().items()
+            if state.held and state.request
+        ]
+
+    def paused_configs(self) -> Sequence[str]:
+        """See TransferLookup."""
+        states = [storage_configs.fold(history) for history in self._streams("storage_config:").values()]
+        now = self._clock.now()
+        return [state.id for state in states if state.paused_until and state.paused_until <= now and not state.deleted]
+
+    def _to(self, storage_config: str) -> dict[str, Transfer]:
+        return {
+            name: state
+            for name, state in self._transfers().items()
+            if state.request and state.request.storage_config == storage_config
+        }
+
+    def _transfers(self) -> dict[str, Transfer]:
+        found = self._streams("transfer:")
+        return {stream.removeprefix("transfer:"): transfers.fold(history) for stream, history in found.items()}
+
+    def _streams(self, prefix: str) -> dict[str, list[Recorded]]:
+        streams: dict[str, list[Recorded]] = {}
+        for recorded in self._log.read(0, 1_000_000).events:
+            if recorded.stream.startswith(prefix):
+                streams.setdefault(recorded.stream, []).append(recorded)
+        return streams

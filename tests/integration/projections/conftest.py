@@ -1,0 +1,191 @@
+"""Read models on a real database, with a log full of a little of everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import msgspec
+import psycopg
+import pytest
+
+from adapters.event_store.log import PostgresEventLog
+from adapters.sky.spherical_sky import SphericalSky
+from application.ports.event_log import Commit, Write
+from domain import accounts, frames, observations, storage_configs, transfers
+from domain.event import Cause, Event
+from domain.footprint import Footprint
+from domain.frame_record import FrameRecord
+from domain.frames import FileDeletedFromServer, FileProcessed, FrameAmended, FrameDeleted, FrameVersion
+from domain.storage_configs import Settings
+from projections.accounts import AccountsProjection
+from projections.frames.projection import FramesProjection
+from projections.observations import ObservationsProjection
+from projections.projection import Projection
+from projections.runner import create_missing
+from projections.storage_configs import StorageConfigsProjection
+from projections.transfers import TransfersProjection
+
+START = datetime(2026, 11, 1, 3, tzinfo=UTC)
+
+
+def all_projections() -> list[Projection]:
+    return [
+        FramesProjection(SphericalSky()),
+        ObservationsProjection(),
+        StorageConfigsProjection(),
+        TransfersProjection(),
+        AccountsProjection(),
+    ]
+
+
+@pytest.fixture
+def log(database: str) -> Iterator[PostgresEventLog]:
+    opened = PostgresEventLog(database)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def connection(database: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database, autocommit=True) as opened:
+        create_missing(opened, all_projections())
+        yield opened
+
+
+class Writer:
+    """Appends events at ever later times."""
+
+    def __init__(self, log: PostgresEventLog) -> None:
+        self._log = log
+        self._versions: dict[str, int] = {}
+        self.now = START
+
+    def write(self, stream: str, *events: Event) -> int:
+        self.now += timedelta(seconds=1)
+        expected = self._versions.get(stream, 0)
+        self._versions[stream] = expected + len(events)
+        cause = Cause(actor="tester", via="cli")
+        return self._log.append(Commit(writes=(Write(stream, expected, events),), cause=cause, at=self.now))
+
+    def file(self, number: int, *, related: tuple[str, ...] = (), version: int = 0, target: str = "M31") -> int:
+        """A version of frame `number`."""
+        name = basename(number)
+        record = FrameRecord(
+            basename=name,
+            observation_day=date(2026, 10, 31),
+            configuration_type="EXPOSE",
+            observation_date=START + timedelta(minutes=number),
+            public_date=START + timedelta(days=365 if number % 2 else 0),
+            proposal_id=f"P{number % 3}",
+            instrument_id="fa12",
+            target_name=target,
+            site_id="coj",
+            telescope_id="1m0a",
+            observation_id=700 + number // 4,
+            area=Footprint((((10.0, 1.0), (10.5, 1.0), (10.5, 1.5), (10.0, 1.5), (10.0, 1.0)),)) if number % 3 else None,
+            related=related,
+        )
+        key = f"{number:028x}{version:04x}"
+        new = FrameVersion(id=number * 100 + version + 1, key=key, md5=key, extension=".fits", path=f"coj/{name}.fits")
+        event = FileProcessed(
+            frame_id=number + 1,
+            record=record,
+            headers=msgspec.Raw(b'{"OBJECT":"%s"}' % target.encode()),
+            versions=(new,),
+        )
+        return self.write(frames.stream_of(name), event)
+
+
+def basename(number: int) -> str:
+    return f"coj1m011-fa12-20261031-{number:04d}-e00"
+
+
+def write_a_little_of_everything(writer: Writer) -> int:
+    """Every event type that read models react to, in a believable order."""
+    writer.write(accounts.stream_of("ada"), accounts.AccountCreated(username="ada"))
+    writer.write(
+        accounts.stream_of("ada"),
+        accounts.AccountChanged(is_superuser=False, is_staff=True, active=True, proposals=("P1", "P2")),
+        accounts.TokenIssued(hash="a" * 64),
+        accounts.TokenIssued(hash="b" * 64),
+        accounts.TokenRevoked(hash="a" * 64),
+    )
+    config = "storage_config:cfg-1"
+    writer.write(
+        config,
+        storage_configs.StorageConfigCreated(
+            id="cfg-1", owner="ada", provider="folder", scope="personal", scope_id="",
+            settings=Settings(display_name="Mine"), options={"root": "/srv/x"},
+        ),
+        storage_configs.StorageConfigEdited(settings=Settings(display_name="Ours"), options={"root": "/srv/y"}),
+        storage_configs.StorageConfigPaused(reason="full", until=START),
+        storage_configs.StorageConfigResumed(),
+        storage_configs.StorageConfigAuthorizationLost(reason="revoked"),
+        storage_configs.StorageConfigAuthorized(account="ada@example.org"),
+        storage_configs.StorageConfigTested(ok=False, reason="not permitted"),
+        storage_configs.StorageConfigDisabled(),
+        storage_configs.StorageConfigEnabled(),
+    )  # fmt: skip
+    observation = observations.stream_of("700")
+    writer.write(
+        observation,
+        observations.ObservationSubmitted(id="700", owner="ada", name="M31", number=700),
+        observations.DestinationsSelected(id="700", destinations=("cfg-1",)),
+    )
+    writer.write(observations.stream_of("obs-x"), observations.ObservationDiscovered(id="obs-x", target="M33"))
+    for number in range(12):
+        related = tuple(basename(other) for other in (number, number - 1, number + 3, 999) if other >= 0)
+        writer.file(number, related=related)
+    writer.file(3, version=1, target="Ñandú")
+    writer.file(3, version=2, related=(basename(1),))
+    record = FrameRecord(basename=basename(5), observation_day=date(2026, 10, 31), target_name="amended")
+    writer.write(frames.stream_of(basename(5)), FrameAmended(frame_id=6, record=record))
+    writer.write(
+        frames.stream_of(basename(6)),
+        FileDeletedFromServer(frame_id=7, version_id=601, path="p", key="k", justified_by=("v601-cfg-1",)),
+    )
+    writer.write(frames.stream_of(basename(7)), FrameDeleted(frame_id=8, versions=()))
+    for number, outcome in enumerate(("completed", "failed", "cancelled", "pending", "running")):
+        _transfer(writer, number, outcome)
+    return writer.write(config, storage_configs.StorageConfigDeleted())
+
+
+def _transfer(writer: Writer, number: int, outcome: str) -> None:
+    name = f"v{number * 100 + 1}-cfg-1"
+    stream = transfers.stream_of(name)
+    writer.write(
+        stream,
+        transfers.TransferRequested(
+            id=name, storage_config="cfg-1", provider="folder", frame=basename(number), frame_id=number + 1,
+            version_id=number * 100 + 1, filename="x.fits", content="raw", destination_path="/x.fits", store_path="p",
+            store_key="k", md5="m", size=10, observation="700", owner="ada",
+        ),
+        transfers.TransferStarted(attempt=1, worker="w"),
+    )  # fmt: skip
+    later = writer.now + timedelta(minutes=5)
+    endings: dict[str, tuple[Event, ...]] = {
+        "completed": (
+            transfers.TransferCheckpointed(attempt=1, bytes_sent=4),
+            transfers.TransferCompleted(
+                attempt=1, destination_path="/x.fits", remote_id="1", bytes_sent=10, verified={"md5": "m"}
+            ),
+        ),
+        "failed": (
+            transfers.TransferAttemptFailed(attempt=1, failures=1, reason="503", error="RetryLater", next_attempt_at=later),
+            transfers.TransferStarted(attempt=2, worker="w"),
+            transfers.TransferFailed(attempt=2, reason="no bucket", error="GiveUp"),
+            transfers.TransferRetried(),
+            transfers.TransferStarted(attempt=3, worker="w"),
+            transfers.TransferFailed(attempt=3, reason="no bucket", error="GiveUp"),
+        ),
+        "cancelled": (
+            transfers.TransferHeld(reason="full"),
+            transfers.TransferReleased(),
+            transfers.TransferCancelled(reason="enough"),
+        ),
+        "pending": (transfers.TransferInterrupted(attempt=1, reason="lost"),),
+        "running": (),
+    }
+    if endings[outcome]:
+        writer.write(stream, *endings[outcome])

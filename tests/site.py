@@ -1,0 +1,218 @@
+"""A running Starferry for tests: API on loopback, read models, policies and a worker, as threads of this process."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+import uvicorn
+
+from api.app import create_app
+from api.bootstrap import Core, open_core
+from api.database import prepare
+from api.settings import Settings
+from application.commands.accounts import create_token, create_user
+from domain.event import Cause
+
+T = TypeVar("T")
+PROPOSAL = "P-OWN"
+"""The proposal of the site's ordinary user."""
+CAUSE = Cause(actor="test", via="cli")
+LEEWAY = 0.02
+"""Seconds after a transfer is due: timers and the log don't share a clock tick."""
+
+
+class CarryingJobs:
+    """A Jobs that carries each transfer in this process the moment it is due."""
+
+    def __init__(self) -> None:
+        self.carry: Callable[[str], None] = lambda _: None
+        self.paused = threading.Event()
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="carry")
+        self._timers: list[threading.Timer] = []
+        self._closed = False
+
+    def nudge(self, transfers: Sequence[tuple[str, datetime | None]]) -> None:
+        for transfer, at in transfers:
+            wait = (at - datetime.now(UTC)).total_seconds() + LEEWAY if at else 0.0
+            if wait <= LEEWAY:
+                self._submit(transfer)
+                continue
+            timer = threading.Timer(wait, self._submit, (transfer,))
+            timer.daemon = True
+            self._timers.append(timer)
+            timer.start()
+
+    def close(self) -> None:
+        self._closed = True
+        for timer in self._timers:
+            timer.cancel()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _submit(self, transfer: str) -> None:
+        if not self._closed and not self.paused.is_set():
+            self._threads.submit(self.carry, transfer)
+
+
+class Site:
+    """What tests ask of it. Every response that its clients get is in `answers`."""
+
+    def __init__(self, core: Core, url: str, jobs: CarryingJobs, stack: ExitStack) -> None:
+        self.core = core
+        self.url = url
+        self.jobs = jobs
+        self.answers: list[httpx.Response] = []
+        self._stack = stack
+        self.admin_token = self.new_user("admin", superuser=True)
+        self.user_token = self.new_user("alice", proposals=(PROPOSAL,))
+        self.admin = self.client(self.admin_token)
+        self.user = self.client(self.user_token)
+        self.anonymous = self.client()
+
+    def new_user(self, name: str, *, superuser: bool = False, proposals: tuple[str, ...] = ()) -> str:
+        """Create a user and return a token."""
+        core, token = self.core, secrets.token_hex(20)
+        create_user(core.log, core.passwords, core.clock, CAUSE, name, is_superuser=superuser, proposals=proposals)
+        create_token(core.log, core.clock, CAUSE, name, token)
+        return token
+
+    def client(self, token: str | None = None, *, url: str = "") -> httpx.Client:
+        """A client in the name of a token's user, open until the site closes."""
+        headers = {"Authorization": f"Token {token}"} if token else {}
+        client = httpx.Client(base_url=url or self.url, headers=headers, timeout=20, trust_env=False)
+        client.event_hooks["response"].append(self._remember)
+        return self._stack.enter_context(client)
+
+    def events(self) -> int:
+        """How many events there are."""
+        return self.core.log.head()
+
+    def files(self) -> list[Path]:
+        """All files in the store, those that are just arriving among them."""
+        root = self.core.settings.data / "files"
+        return sorted(path for path in root.rglob("*") if path.is_file() and path.name != "lock")
+
+    def settle(self) -> None:
+        """Wait until the read models have all events."""
+        head = -1
+        while head != (head := self.events()):
+            eventually(lambda: self._least_position() >= head, "the read models are behind")
+
+    def failures(self) -> list[str]:
+        """Read models that stopped, and events that a policy set aside."""
+        with self.core.pool.connection() as connection:
+            rows = connection.execute(
+                "SELECT name || ': ' || failure FROM starferry.projection WHERE failure <> '' "
+                "UNION ALL SELECT 'dead letter of ' || consumer FROM starferry.dead_letter"
+            )
+            return [row[0] for row in rows]
+
+    def post(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Record a frame by `POST /frames/` and return the answer."""
+        answer = self.admin.post("/frames/", json=body)
+        assert answer.status_code == 201, answer.text
+        created: dict[str, Any] = answer.json()
+        return created
+
+    def ingest(self, data: bytes, filename: str, **fields: str) -> dict[str, Any]:
+        """Ingest a file by `POST /api/v1/ingest` and return the frame."""
+        answer = self.admin.post("/api/v1/ingest", files={"file": (filename, data)}, data=fields)
+        assert answer.status_code == 201, answer.text
+        frame: dict[str, Any] = answer.json()["frame"]
+        return frame
+
+    def _least_position(self) -> int:
+        with self.core.pool.connection() as connection:
+            row = connection.execute("SELECT min(position) FROM starferry.projection WHERE failure = ''").fetchone()
+        return row[0] or 0 if row else 0
+
+    def sweep(self) -> dict[str, int]:
+        """What a worker does now and then."""
+        return msgspec.structs.replace(self.core.sweep(), jobs=self.jobs).run()
+
+    def _remember(self, answer: httpx.Response) -> None:
+        answer.read()
+        self.answers.append(answer)
+
+
+@contextmanager
+def running_site(
+    directory: Path, conninfo: str, environment: Mapping[str, str] | None = None, *, prepared: bool = False
+) -> Iterator[Site]:
+    """Run everything on the database of `conninfo`, with its data below `directory`, until the block ends.
+
+    `environment` holds further settings. With `prepared` the database is up to date already.
+    """
+    if not prepared:
+        prepare(conninfo)
+    settings = Settings({"DATABASE_URL": conninfo, **(environment or {})}, data=directory)
+    jobs = CarryingJobs()
+    with ExitStack() as stack:
+        core = stack.enter_context(open_core(settings, conninfo))
+        jobs.carry = core.ferry("test-worker").carry
+        stack.enter_context(_running_followers(msgspec.structs.replace(core, jobs=jobs)))
+        stack.callback(jobs.close)
+        url = stack.enter_context(served(settings, conninfo))
+        yield Site(core, url, jobs, stack)
+
+
+@contextmanager
+def served(settings: Settings, conninfo: str) -> Iterator[str]:
+    """One API process's application in a thread; gives its address."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        create_app(settings, conninfo), access_log=False, log_config=None, server_header=False, lifespan="on"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],), name="api")
+    thread.start()
+    try:
+        eventually(lambda: server.started or not thread.is_alive(), "the API didn't start")
+        assert server.started
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = server.force_exit = True
+        thread.join(timeout=10)
+        listener.close()
+
+
+def eventually(condition: Callable[[], T], complaint: str, *, seconds: float = 15.0) -> T:
+    """The first truthy value of `condition`, or a failed test."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"{complaint} within {seconds} s (last: {value!r})"
+        time.sleep(0.01)
+    return value
+
+
+@contextmanager
+def _running_followers(core: Core) -> Iterator[None]:
+    """Read models and policies, woken by the log."""
+    runner, engine, wakeup = core.projection_runner(), core.policy_engine(), core.wakeup()
+    wakeup.on_growth(runner.wake)
+    wakeup.on_growth(engine.wake)
+    threads = [
+        threading.Thread(target=runner.run, name="projections"),
+        threading.Thread(target=engine.run, name="policies"),
+    ]
+    wakeup.start()
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        wakeup.stop()
+        runner.stop()
+        engine.stop()
+        for thread in threads:
+            thread.join(timeout=10)

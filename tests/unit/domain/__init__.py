@@ -1,0 +1,1 @@
+"""The rules of the aggregates, one file an aggregate."""

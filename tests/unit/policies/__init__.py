@@ -1,0 +1,1 @@
+"""What the policies promise, on an event log in memory."""
