@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,7 +22,6 @@ from api.ocs.negotiation import negotiate
 from api.serving import AnyRequest, open_serving
 from api.settings import Settings
 from api.v1 import audit, description, ingest, observations, problems, storage_configs, transfers
-
 from domain.errors import RetryLater
 
 logger = structlog.get_logger()
@@ -137,26 +135,3 @@ HEADERS = [
 async def _add_headers(message: Message, _: Scope) -> None:
     if message["type"] == "http.response.start":
         message["headers"] = [*((k, v) for k, v in message["headers"] if k.lower() != b"vary"), *HEADERS]
-
-
-def configure_logging(level: str) -> None:
-    """Structured logs on standard error: readable on a terminal, JSON elsewhere."""
-    import sys
-
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer()
-        if sys.stderr.isatty()
-        else structlog.processors.JSONRenderer()
-    )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
-    )

@@ -78,6 +78,14 @@ class ProjectionRunner:
                 logger.exception("projections stopped; starting again")
                 self._woken.wait(1.0)
 
+    def catch_up(self) -> None:
+        """Bring the read models to the log's head, unless a running process does so anyway."""
+        with psycopg.connect(self._conninfo, autocommit=True) as connection:
+            row = connection.execute("SELECT pg_try_advisory_lock(%s)", (LEADER_LOCK,)).fetchone()
+            if row == (True,):
+                while self.step(connection):
+                    pass
+
     def _lead(self, connection: psycopg.Connection[Any]) -> None:
         while not self._stopping:
             self._woken.clear()

@@ -37,6 +37,11 @@ class HeaderCompressor(Compressor):  # type: ignore[misc]
         self._newest = loaded[-1]
         self._local = threading.local()  # zstd contexts must not be shared between threads
 
+    @property
+    def dictionaries(self) -> frozenset[int]:
+        """The ids of the dictionaries that states may name."""
+        return frozenset(self._dictionaries)
+
     def compress(self, data: bytes) -> bytes:
         """The compressed form of a state. Raises InvalidInput when it is above MAX_STATE."""
         if len(data) > MAX_STATE:

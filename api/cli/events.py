@@ -32,6 +32,7 @@ def history(kind: str, name: str, at: str | None, as_json: bool, data: Path | No
         raise InvalidInput(f"{at} isn't a time such as 2026-11-20T12:00:00Z.") from None
     with opened(data) as core:
         if kind == "frame":
+            core.projection_runner().catch_up()  # which transfers a frame has is asked of a read model
             told = frame_life(core.log, _transfers_of(core, name), name, at=until)
         else:
             told = stream_history(core.log, kind, name, at=until)

@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,6 +28,9 @@ ENDINGS = (".fits", ".fits.fz", ".fits.gz", ".tar.gz")
 PIECE = 1024 * 1024
 AHEAD = 64
 """Files handed out before their results are looked at: enough to keep all workers busy."""
+
+FEW = 8
+"""Fewer files are done sooner than a second process starts."""
 
 Outcome = tuple[str, str]
 """Path and what came of it: '' ingested, 'known' already there, otherwise why not."""
@@ -56,9 +60,11 @@ def ingest(
         click.echo(f"{absent}: there is no such file or folder.", err=True)
     counts = {"": 0, "known": 0}
     columns = (TextColumn("ingesting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with _way_in(files, api_root, token, observation, jobs, data) as outcomes, Progress(
+        *columns, console=Console(stderr=True)
+    ) as progress:
         task = progress.add_task("ingest", total=len(files))
-        for path, outcome in _outcomes(files, api_root, token, observation, jobs, data):
+        for path, outcome in outcomes:
             progress.advance(task)
             if outcome in counts:
                 counts[outcome] += 1
@@ -83,31 +89,31 @@ def _files(paths: tuple[Path, ...]) -> tuple[list[Path], list[Path]]:
     return files, missing
 
 
-def _outcomes(
+@contextmanager
+def _way_in(
     files: list[Path],
     api_root: str | None,
     token: str | None,
     observation: str | None,
     jobs: int,
     data: Path | None,
-) -> Iterator[Outcome]:
+) -> Iterator[Iterator[Outcome]]:
+    """What comes of each file, through an API or into the data folder. What can't work is said before it begins."""
     if api_root:
         if not token:
             raise InvalidInput("--api-root needs a token: give --token or set STARFERRY_TOKEN.")
         url = f"{api_root.rstrip('/')}/api/v1/ingest"
         with ThreadPoolExecutor(jobs) as threads:
-            yield from _spread(threads, lambda path: _send(path, url, token, observation), files)
+            yield _spread(threads, lambda path: _send(path, url, token, observation), files)
         return
     settings = settings_for(data)
-    with opened_database(settings) as conninfo:
-        if len(files) < 4 or jobs == 1:
-            with open_core(settings, conninfo) as core:
-                yield from ((str(path), _ingest_one(core, path, observation)) for path in files)
+    with opened_database(settings) as conninfo, open_core(settings, conninfo) as core:
+        if len(files) < FEW or jobs == 1:
+            yield ((str(path), _ingest_one(core, path, observation)) for path in files)
             return
         spawning = multiprocessing.get_context("spawn")  # a fork would share database connections
-        arguments = (data, conninfo, observation)
-        with ProcessPoolExecutor(jobs, spawning, _start_worker, arguments) as processes:
-            yield from _spread(processes, _work, files)
+        with ProcessPoolExecutor(jobs, spawning, _start_worker, (data, conninfo, observation)) as processes:
+            yield _spread(processes, _work, files)
 
 
 def _spread(executor: Executor, work: Callable[[Path], Outcome], files: list[Path]) -> Iterator[Outcome]:

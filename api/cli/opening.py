@@ -11,9 +11,9 @@ from typing import Any
 
 import rich_click as click
 
-from api.app import configure_logging
 from api.bootstrap import Core, open_core
 from api.database import opened_database
+from api.logs import configure_logging
 from api.settings import Settings
 from domain.event import Cause
 

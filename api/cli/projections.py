@@ -53,6 +53,7 @@ def rebuild_command(name: str, verify: bool, data: Path | None) -> None:
         if name != "all" and name not in known:
             raise InvalidInput(f"There is no read model {name}; there are {', '.join(known)}, or all.")
         chosen = list(known.values()) if name == "all" else [known[name]]
+        core.projection_runner().catch_up()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=Console(stderr=True)) as progress:
             for projection in chosen:

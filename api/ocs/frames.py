@@ -220,7 +220,8 @@ def _exact(search: FrameSearch, controls: Controls, authenticated: bool) -> bool
     if search.start is None or search.end is None:
         return False
     span = search.end - search.start
-    return span <= timedelta(days=7) or (span <= timedelta(weeks=9) and ("proposal_id" in search.equal or bool(search.target_exact)))
+    narrow = "proposal_id" in search.equal or bool(search.target_exact)
+    return span <= timedelta(days=7) or (narrow and span <= timedelta(weeks=9))
 
 
 def _neighbour(
@@ -231,7 +232,7 @@ def _neighbour(
     kept.append(("limit", str(controls.limit)))
     if offset > 0:
         kept.append(("offset", str(offset)))
-    return f"{base_url(serving.core, request)}{request.url.path}?{urlencode(sorted(kept))}"
+    return f"{base_url(serving.core, request)}/frames/?{urlencode(sorted(kept))}"
 
 
 def _id(text: str) -> int:

@@ -12,7 +12,7 @@ from application.ports.event_log import Commit, EventLog
 from domain import deletion, frames, observations, storage_configs, transfers
 from domain.deletion import FileInQuestion
 from domain.event import Recorded
-from domain.frames import CalibrationFailed, Frame
+from domain.frames import CalibrationCompleted, CalibrationFailed, Frame
 from domain.storage_configs import StorageConfig
 from domain.transfers import Transfer, TransferCancelled, TransferCompleted
 
@@ -22,7 +22,9 @@ class DeleteWhenAllDelivered:
     and decided again."""
 
     name = "DeleteWhenAllDelivered"
-    topics = frozenset({TransferCompleted.topic, TransferCancelled.topic, CalibrationFailed.topic})
+    topics = frozenset(
+        event.topic for event in (TransferCompleted, TransferCancelled, CalibrationFailed, CalibrationCompleted)
+    )
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
@@ -37,7 +39,7 @@ class DeleteWhenAllDelivered:
 
     def _raw_frame(self, recorded: Recorded) -> str | None:
         """The basename of the raw frame whose family an event touches."""
-        if isinstance(recorded.event, CalibrationFailed):
+        if isinstance(recorded.event, CalibrationFailed | CalibrationCompleted):
             return recorded.stream.removeprefix("frame:")
         request = transfers.fold(self._log.load(recorded.stream)).request
         if request is None:

@@ -221,13 +221,11 @@ class FrameQueries:
         if not ids:
             return {}
         where = Where(["l.frame_id = ANY(%s)"], [list(ids)])
-        source = "read_frames.link l"
-        if not viewer.is_superuser:
-            source += " JOIN read_frames.frame f ON f.id = l.other_id"
-            visible_to(viewer, now, where)
+        visible_to(viewer, now, where)
         rows = await _fetch(
             connection,
-            f"SELECT l.frame_id, array_agg(l.other_id ORDER BY l.other_id) FROM {source} {where.sql()} GROUP BY 1",
+            "SELECT l.frame_id, array_agg(l.other_id ORDER BY l.other_id) FROM read_frames.link l "
+            f"JOIN read_frames.frame f ON f.id = l.other_id {where.sql()} GROUP BY 1",
             where.parameters,
         )
         return dict(rows)

@@ -86,17 +86,15 @@ def test_a_guard_sees_what_a_neighbour_wrote_before_it(log: Facade) -> None:
 def test_a_name_passes_from_one_commit_to_a_later_one_never_to_an_earlier_one(log: Facade) -> None:
     """Or a reader of the log would meet two holders of one name."""
     log.append(commit(write("owner", 0, "x"), claims=["md5:1"]))
-    early, release, late = log.append_together(
-        [
-            commit(write("early", 0, "e"), claims=["md5:1"]),
-            commit(write("owner", 1, "gone"), releases=["md5:1"]),
-            commit(write("late", 0, "l"), claims=["md5:1"]),
-        ]
-    )
-    assert isinstance(early, AlreadyExists)
-    assert isinstance(release, int)
-    assert isinstance(late, int)
-    assert texts(log.read(0, 10).events) == ["x", "gone", "l"]
+    release = commit(write("owner", 1, "gone"), releases=["md5:1"])
+    refused, stored = log.append_together([commit(write("early", 0, "e"), claims=["md5:1"]), release])
+    assert isinstance(refused, AlreadyExists)
+    assert isinstance(stored, int)
+    log.append(commit(write("owner", 2, "back"), claims=["md5:1"]))
+    again = commit(write("owner", 3, "gone again"), releases=["md5:1"])
+    results = log.append_together([again, commit(write("late", 0, "l"), claims=["md5:1"])])
+    assert results == [log.head() - 1, log.head()]
+    assert texts(log.read(0, 10).events) == ["x", "gone", "back", "gone again", "l"]
     assert log.claimed(["md5:1"]) == {"md5:1"}
 
 

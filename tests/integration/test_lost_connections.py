@@ -83,9 +83,7 @@ class TestLostConnections:
         cut(database)
         assert read(log) == 1
 
-    def test_a_tracked_append_and_the_numbers_are_to_be_tried_again(
-        self, database: str, log: PostgresEventLog
-    ) -> None:
+    def test_a_tracked_append_and_the_numbers_are_to_be_tried_again(self, database: str, log: PostgresEventLog) -> None:
         numbers = BlockNumbers(log.datastore)
         log.head()
         cut(database)
@@ -130,9 +128,7 @@ class TestLostConnections:
             with pytest.raises(RetryLater):
                 log.append(commit(write("s", 0, "a")))  # the new one can't write
 
-    def test_a_log_whose_database_is_not_there_says_so(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_log_whose_database_is_not_there_says_so(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("adapters.event_store.recorder.CONNECT_SECONDS", 0.5)
         began = time.monotonic()
         with pytest.raises(RetryLater):

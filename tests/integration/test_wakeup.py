@@ -51,6 +51,20 @@ class TestWakeup:
         monkeypatch.setattr("adapters.event_store.follow.POLL_SECONDS", 0.05)
         log.append(commit(write("end", 0, "a")))  # ends the long wait
 
+    def test_rings_when_it_has_begun_to_listen_for_what_came_before(
+        self, database: str, log: PostgresEventLog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("adapters.event_store.follow.POLL_SECONDS", 60.0)
+        wakeup, rung = Wakeup(database), threading.Event()
+        wakeup.on_growth(rung.set)
+        wakeup.start()
+        try:
+            assert rung.wait(10)
+        finally:
+            monkeypatch.setattr("adapters.event_store.follow.POLL_SECONDS", 0.05)
+            log.append(commit(write("end", 0, "a")))  # ends the long wait
+            wakeup.stop()
+
     def test_misses_no_growth_while_its_connection_is_killed_again_and_again(
         self, database: str, log: PostgresEventLog, rings: list[float]
     ) -> None:

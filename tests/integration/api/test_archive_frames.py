@@ -115,8 +115,6 @@ def test_a07_the_headers_are_those_that_were_ingested_last(site: Site) -> None:
     assert site.admin.get(route).json() == {"data": headers}
     site.post(record(basename=name, headers={"ONLY": 1}))
     assert site.admin.get(route).json() == {"data": {"ONLY": 1}}
-    site.post(record(basename=name, headers={"AMENDED": 2}, version_set=[]))
-    assert site.admin.get(route).json() == {"data": {"AMENDED": 2}}
 
 
 def test_a08_related_frames_go_both_ways_and_show_only_what_the_viewer_may_open(site: Site) -> None:

@@ -13,7 +13,7 @@ from application.ports.event_log import Commit
 from domain import frames, observations, transfers
 from domain.frames import CalibrationCompleted, CalibrationFailed, FileDeletedFromServer
 from domain.observations import DestinationsSelected
-from domain.storage_configs import Content
+from domain.storage_configs import Content, StorageConfigDeleted
 from domain.transfers import TransferCancelled, TransferFailed, transfer_id
 from tests.fakes.clock import StillClock
 from tests.fakes.jobs import ListedDeadLetters
@@ -166,6 +166,20 @@ def test_raw_and_calibrated_files_leave_together_when_both_are_delivered(
     assert run(policy, log) == [left(1, "v1-a"), left(2, "v2-a")]
 
 
+def test_a_calibrated_file_that_nobody_wants_any_more_lets_the_raw_one_go(
+    log: MemoryEventLog, policy: DeleteWhenAllDelivered
+) -> None:
+    configured(log, "a", delete=True)
+    configured(log, "b", "calibrated")
+    raw_frame(log, "a", "b")
+    delivered(log, request(log, 1, "a"))
+    assert run(policy, log) == []
+    record(log, "storage_config:b", StorageConfigDeleted())
+    assert run(policy, log) == []
+    calibrated_file(log)
+    assert run(policy, log) == [left(1, "v1-a")]
+
+
 def test_a_calibrated_file_that_only_its_related_frames_tie_to_the_raw_one_counts_too(
     log: MemoryEventLog, policy: DeleteWhenAllDelivered
 ) -> None:
@@ -190,7 +204,8 @@ def test_a_reprocessed_calibrated_file_holds_everything_back_until_it_is_deliver
     delivered(log, "v2-a")
     assert run(policy, log) == []
     delivered(log, request(log, 3, "a", "m31-e91", "calibrated"))
-    assert run(policy, log) == [left(1, "v1-a"), left(2, "v2-a"), left(3, "v3-a")]
+    went = [event for event in run(policy, log) if isinstance(event, FileDeletedFromServer)]
+    assert [event.version_id for event in went] == [1, 2, 3]
 
 
 def test_a_copy_on_its_way_to_a_destination_of_the_past_holds_the_file_back(

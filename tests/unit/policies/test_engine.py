@@ -1,0 +1,126 @@
+"""All policies of a process, driven along one log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import pytest
+
+from adapters.event_store.memory import MemoryEventLog
+from application.policies import engine as engine_module
+from application.policies.engine import PolicyEngine
+from application.policies.runner import PolicyRunner
+from application.ports.event_log import Commit
+from domain.errors import RetryLater
+from domain.event import Recorded
+from domain.transfers import TransferHeld, TransferReleased
+from tests.fakes.clock import StillClock
+from tests.fakes.jobs import ListedDeadLetters
+from tests.fakes.samples import record
+
+
+class Watcher:
+    """Sees events; raises `trouble` while there is one."""
+
+    topics = frozenset({TransferHeld.topic})
+
+    def __init__(self, name: str, trouble: Exception | None = None) -> None:
+        self.name = name
+        self.trouble = trouble
+        self.seen: list[int] = []
+
+    def react(self, batch: Sequence[Recorded], taken: frozenset[str], now: datetime) -> Sequence[Commit]:
+        if self.trouble:
+            raise self.trouble
+        self.seen += [recorded.position for recorded in batch]
+        return []
+
+
+class BrokenLetters:
+    """Dead letters that can't be written."""
+
+    def put(self, consumer: str, recorded: Recorded) -> None:
+        raise OSError("disk")
+
+
+@pytest.fixture
+def log() -> MemoryEventLog:
+    log = MemoryEventLog()
+    for _ in range(3):
+        record(log, "t:a", TransferHeld(reason="r"), TransferReleased())
+    return log
+
+
+def driving(log: MemoryEventLog, *watchers: Watcher) -> PolicyEngine:
+    return PolicyEngine([PolicyRunner(one, log, StillClock(), ListedDeadLetters()) for one in watchers], log)
+
+
+def test_all_policies_see_all_their_events_in_order(log: MemoryEventLog) -> None:
+    one, two = Watcher("One"), Watcher("Two")
+    engine = driving(log, one, two)
+    while engine.step():
+        pass
+    assert one.seen == two.seen == [1, 3, 5]
+    assert engine.positions() == {"One": 6, "Two": 6}
+    assert engine.step() is False
+
+
+def test_a_policy_that_waits_does_not_hold_up_the_others(log: MemoryEventLog) -> None:
+    stuck, well = Watcher("Stuck", RetryLater("Behind.")), Watcher("Well")
+    engine = driving(log, stuck, well)
+    engine.step()
+    record(log, "t:b", TransferHeld(reason="r"))
+    engine.step()
+    assert well.seen == [1, 3, 5, 7]
+    assert engine.positions() == {"Stuck": 0, "Well": 7}
+
+
+def test_a_policy_that_waited_catches_up(log: MemoryEventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "RETRY_SECONDS", 0.0)
+    stuck, well = Watcher("Stuck", RetryLater("Behind.")), Watcher("Well")
+    engine = driving(log, stuck, well)
+    engine.step()
+    stuck.trouble = None
+    while engine.step():
+        pass
+    assert stuck.seen == [1, 3, 5]
+    assert engine.positions() == {"Stuck": 6, "Well": 6}
+
+
+def test_a_bug_in_one_policys_surroundings_does_not_end_the_others(log: MemoryEventLog) -> None:
+    broken, well = Watcher("Broken", ValueError("bug")), Watcher("Well")
+    runners = [
+        PolicyRunner(broken, log, StillClock(), BrokenLetters()),
+        PolicyRunner(well, log, StillClock(), ListedDeadLetters()),
+    ]
+    engine = PolicyEngine(runners, log)
+    engine.step()
+    assert well.seen == [1, 3, 5]
+    assert engine.positions()["Broken"] == 0
+
+
+def test_a_log_that_cannot_be_read_is_tried_again_later(log: MemoryEventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    watcher = Watcher("One")
+    engine = driving(log, watcher)
+
+    def away(*_: object, **__: object) -> None:
+        raise RetryLater("The database can't be reached.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(log, "read", away)
+        assert engine.step() is False
+    engine.step()
+    assert watcher.seen == [1, 3, 5]
+
+
+def test_the_engine_works_until_it_is_stopped(log: MemoryEventLog) -> None:
+    class Stopping(Watcher):
+        def react(self, batch: Sequence[Recorded], taken: frozenset[str], now: datetime) -> Sequence[Commit]:
+            engine.stop()
+            return super().react(batch, taken, now)
+
+    watcher = Stopping("One")
+    engine = driving(log, watcher)
+    engine.run()
+    assert watcher.seen == [1, 3, 5]
