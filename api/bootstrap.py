@@ -188,7 +188,7 @@ def _frame_reader(settings: Settings) -> FrameReader:
 def _open_store(settings: Settings, clock: SystemClock) -> FileStore:
     if settings["FILESTORE_TYPE"] == "local":
         root = settings["FILESYSTEM_STORAGE_ROOT_DIR"]
-        return DirectoryStore(Path(root) if root else settings.data / "files", link=lambda *_: "", clock=clock)
+        return DirectoryStore(Path(root) if root else settings.data / "files", clock=clock)
     from adapters.file_store.s3 import S3Store  # boto3 is only loaded by those who use it
     from adapters.file_store.s3_settings import S3Settings
 
@@ -202,7 +202,9 @@ def _open_store(settings: Settings, clock: SystemClock) -> FileStore:
         days_to_ia=settings["S3_DAYS_TO_IA_STORAGE"],
         **({"endpoint": settings["S3_ENDPOINT_URL"]} if settings["S3_ENDPOINT_URL"] else {}),
     )
-    return S3Store(s3, spool=settings.data / "spool", clock=clock)
+    store = S3Store(s3, spool=settings.data / "spool", clock=clock)
+    store.check()
+    return store
 
 
 def link_key(settings: Settings) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -28,6 +28,9 @@ from projections.frames.rows import Link
 T = TypeVar("T")
 AnyRequest = Request[Any, Any, Any]
 
+OPTIONS = "-c timezone=UTC -c jit=off -c cursor_tuple_fraction=1.0"
+"""Candidates of a sky search come through a cursor and are nearly all wanted: plan for the whole, not the first few."""
+
 POOL_SIZE = 8
 """Connections of one API process: two cores gain nothing from more (measured with the list and ingest benchmarks)."""
 
@@ -50,6 +53,14 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
         await self.gate.settle(principal.username, request.headers.get(HEADER))
         return principal
 
+    async def find(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """What `ask` finds; asked again when it found nothing and the read models were behind: another process may
+        have written it a moment ago."""
+        found = await ask()
+        if not found and await self.gate.catch_up():
+            found = await ask()
+        return found
+
     def link(self, request: AnyRequest) -> Link:
         """What makes download links in this request's answer."""
         return self.core.links.maker(base_url(self.core, request))
@@ -62,7 +73,7 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
         core.conninfo,
         min_size=2,
         max_size=POOL_SIZE,
-        kwargs={"autocommit": True, "prepare_threshold": 1, "options": "-c timezone=UTC -c jit=off"},
+        kwargs={"autocommit": True, "prepare_threshold": 1, "options": OPTIONS},
         open=False,
     )
     await pool.open(wait=True)

@@ -18,6 +18,10 @@ import msgspec
 from domain.errors import Misconfigured
 
 
+def _days(value: str) -> int | None:
+    return None if value == "off" else int(value)
+
+
 def _text(value: str) -> str:
     return value
 
@@ -99,7 +103,7 @@ SETTINGS = {
         Setting("S3_ENDPOINT_URL", "", "endpoint of the s3 store; empty: AWS"),
         Setting("S3_SIGNATURE_VERSION", "s3v4", "signature of the s3 store"),
         Setting("S3_ADDRESSING_STYLE", "virtual", "addressing of the s3 store", _one_of("virtual", "path", "auto")),
-        Setting("S3_DAYS_TO_IA_STORAGE", "60", "older frames go to infrequent-access storage", int),
+        Setting("S3_DAYS_TO_IA_STORAGE", "60", "days until infrequent-access storage, or `off`", _days),
         Setting("STARFERRY_DATA", "./data", "folder for everything that is kept on this machine"),
         Setting("STARFERRY_PUBLIC_URL", "", "how clients reach the API; empty: as the request says", lambda v: v.rstrip("/")),
         Setting("STARFERRY_MASTER_KEYS", "", "master keys `id:base64,…`; empty: a key file in the data folder", _text, True),

@@ -46,12 +46,17 @@ class FileProcessed(Event, frozen=True, kw_only=True):
 
 
 class FrameAmended(Event, frozen=True, kw_only=True):
-    """The record or the headers changed without new bytes."""
+    """The record or the headers changed without new bytes. Without `headers` (null) they stay as they are."""
 
     topic: ClassVar[str] = "frame.amended"
     frame_id: int
     record: FrameRecord
-    headers: msgspec.Raw | None = None
+    headers: msgspec.Raw = msgspec.Raw(b"null")  # msgspec can't read a `Raw | None` that isn't null
+
+    @property
+    def has_headers(self) -> bool:
+        """Whether it brings headers."""
+        return bytes(self.headers) != b"null"
 
 
 class CalibrationCompleted(Event, frozen=True, kw_only=True):
@@ -166,7 +171,7 @@ def evolve(frame: Frame, recorded: Recorded) -> Frame:
                 calibrated_from=event.calibrated_from or frame.calibrated_from,
             )
         case FrameAmended() as event:
-            headers = frame.headers if event.headers is None else event.headers
+            headers = event.headers if event.has_headers else frame.headers
             return replace(frame, exists=True, id=event.frame_id, record=event.record, headers=headers)
         case CalibrationCompleted() as event:
             return replace(frame, calibrated=(*frame.calibrated, (event.calibrated, event.version_id)))

@@ -22,6 +22,7 @@ from api.bootstrap import Core, open_core
 from api.database import prepare
 from api.settings import Settings
 from application.commands.accounts import create_token, create_user
+from application.policies.engine import PolicyEngine
 from domain.event import Cause
 
 T = TypeVar("T")
@@ -67,11 +68,12 @@ class CarryingJobs:
 class Site:
     """What tests ask of it. Every response that its clients get is in `answers`."""
 
-    def __init__(self, core: Core, url: str, jobs: CarryingJobs, stack: ExitStack) -> None:
+    def __init__(self, core: Core, url: str, jobs: CarryingJobs, engine: PolicyEngine, stack: ExitStack) -> None:
         self.core = core
         self.url = url
         self.jobs = jobs
         self.answers: list[httpx.Response] = []
+        self._engine = engine
         self._stack = stack
         self.admin_token = self.new_user("admin", superuser=True)
         self.user_token = self.new_user("alice", proposals=(PROPOSAL,))
@@ -103,10 +105,10 @@ class Site:
         return sorted(path for path in root.rglob("*") if path.is_file() and path.name != "lock")
 
     def settle(self) -> None:
-        """Wait until the read models have all events."""
+        """Wait until read models and policies have seen all events, those that the policies write included."""
         head = -1
         while head != (head := self.events()):
-            eventually(lambda: self._least_position() >= head, "the read models are behind")
+            eventually(lambda: self._least_position() >= head, "the read models or the policies are behind")
 
     def failures(self) -> list[str]:
         """Read models that stopped, and events that a policy set aside."""
@@ -134,7 +136,8 @@ class Site:
     def _least_position(self) -> int:
         with self.core.pool.connection() as connection:
             row = connection.execute("SELECT min(position) FROM starferry.projection WHERE failure = ''").fetchone()
-        return row[0] or 0 if row else 0
+        read_models = row[0] or 0 if row else 0
+        return min(read_models, *self._engine.positions().values())
 
     def sweep(self) -> dict[str, int]:
         """What a worker does now and then."""
@@ -160,10 +163,10 @@ def running_site(
     with ExitStack() as stack:
         core = stack.enter_context(open_core(settings, conninfo))
         jobs.carry = core.ferry("test-worker").carry
-        stack.enter_context(_running_followers(msgspec.structs.replace(core, jobs=jobs)))
+        engine = stack.enter_context(_running_followers(msgspec.structs.replace(core, jobs=jobs)))
         stack.callback(jobs.close)
         url = stack.enter_context(served(settings, conninfo))
-        yield Site(core, url, jobs, stack)
+        yield Site(core, url, jobs, engine, stack)
 
 
 @contextmanager
@@ -196,7 +199,7 @@ def eventually(condition: Callable[[], T], complaint: str, *, seconds: float = 1
 
 
 @contextmanager
-def _running_followers(core: Core) -> Iterator[None]:
+def _running_followers(core: Core) -> Iterator[PolicyEngine]:
     """Read models and policies, woken by the log."""
     runner, engine, wakeup = core.projection_runner(), core.policy_engine(), core.wakeup()
     wakeup.on_growth(runner.wake)
@@ -209,7 +212,7 @@ def _running_followers(core: Core) -> Iterator[None]:
     for thread in threads:
         thread.start()
     try:
-        yield
+        yield engine
     finally:
         wakeup.stop()
         runner.stop()

@@ -110,6 +110,4 @@ class StarferryRecorder(PostgresApplicationRecorder):  # type: ignore[misc]
 def notification(row: tuple[Any, ...]) -> Notification:
     """The stored event in a row of COLUMNS."""
     position, stream, version, topic, state = row
-    return Notification(
-        id=position, originator_id=stream, originator_version=version, topic=topic, state=bytes(state)
-    )
+    return Notification(id=position, originator_id=stream, originator_version=version, topic=topic, state=bytes(state))

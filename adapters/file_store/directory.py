@@ -7,7 +7,7 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -22,9 +22,6 @@ from application.ports.clock import Clock
 from application.ports.file_store import Staged, Staging, Stored
 from domain.errors import Conflict, InvalidInput, NotFound, RetryLater
 
-Link = Callable[[str, str, str, int], str]
-"""Makes a signed link from path, key, filename and seconds of life; the API serves it."""
-
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 _TRIES = 20
 _PIECE = 1024 * 1024
@@ -38,9 +35,8 @@ class DirectoryStore:
     `root` must be one file system. Raises Misconfigured when it can't be used.
     """
 
-    def __init__(self, root: Path, *, link: Link, clock: Clock) -> None:
+    def __init__(self, root: Path, *, clock: Clock) -> None:
         self._root = root
-        self._link = link
         self._incoming = Incoming(root / INCOMING, clock)
         self._folders = Folders(root)
 
@@ -109,9 +105,9 @@ class DirectoryStore:
         except OSError as error:
             raise classify(error) from error
 
-    def url(self, path: str, key: str, *, filename: str, expires: int = 172_800) -> str:
-        """A link that the API serves for `expires` seconds."""
-        return self._link(checked(path), key, filename, expires)
+    def url(self, path: str, key: str, *, filename: str, expires: int = 172_800) -> str:  # noqa: ARG002
+        """Empty: the API serves these files."""
+        return ""
 
     def _settle(self, source: Path, final: Path) -> bool:
         """Make `final` hold the bytes of `source`, durably; False when it holds others."""

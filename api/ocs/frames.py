@@ -102,10 +102,7 @@ async def frame_related(request: AnyRequest, frame_id: FromPath[str]) -> Respons
 
 
 async def _found(serving: Serving, ask: Callable[[], Awaitable[T | None]]) -> T:
-    """The answer to `ask`; asked again when the read models were behind: another process may have written it."""
-    answer = await ask()
-    if answer is None and await serving.gate.catch_up():
-        answer = await ask()
+    answer = await serving.find(ask)
     if answer is None:
         raise NotVisible
     return answer

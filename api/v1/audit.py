@@ -40,7 +40,8 @@ async def events(request: AnyRequest) -> Response[bytes]:
     must_be_superuser(await serving.viewer(request))
     after = request.query_params.get("after", "0")
     limit = request.query_params.get("limit", "100")
-    if not (after.isascii() and after.isdecimal() and len(after) < 19 and limit.isascii() and limit.isdecimal() and 1 <= int(limit[:9]) <= 1000):
+    numbers = all(text.isascii() and text.isdecimal() and len(text) < 19 for text in (after, limit))
+    if not numbers or not 1 <= int(limit) <= 1000:
         raise InvalidInput("after is a position, limit a number from 1 to 1000.")
     batch = await in_thread(serving.core.log.read, int(after), int(limit))
     return json_answer({"results": entries(batch.events), "position": batch.upto})
@@ -50,17 +51,21 @@ async def _must_see(request: AnyRequest, viewer: Principal, kind: str, name: str
     if viewer.is_superuser:
         return
     serving = serving_of(request)
-    visible = False
-    if kind == "frame":
-        link = serving.link(request)
-        visible = await serving.frames.by_basename(name, viewer, serving.core.clock.now(), link) is not None
-    elif kind == "transfer":
-        visible = bool(await serving.deliveries.transfers(viewer, {}, below=2**62, limit=1, transfer=name))
-    elif kind == "observation":
-        visible = bool(await serving.deliveries.observations(viewer, below=2**62, limit=1, observation=name))
-    elif kind == "storage_config":
-        visible = bool(await serving.deliveries.configs(viewer, below=2**62, limit=1, config=name))
-    if not visible:
+
+    async def look() -> object:
+        match kind:
+            case "frame":
+                return await serving.frames.by_basename(name, viewer, serving.core.clock.now(), serving.link(request))
+            case "transfer":
+                return await serving.deliveries.transfers(viewer, {}, below=2**62, limit=1, transfer=name)
+            case "observation":
+                return await serving.deliveries.observations(viewer, below=2**62, limit=1, observation=name)
+            case "storage_config":
+                return await serving.deliveries.configs(viewer, below=2**62, limit=1, config=name)
+            case _:
+                return None
+
+    if not await serving.find(look):
         raise NotFound(f"There is no {kind.replace('_', ' ')} {name}.")
 
 

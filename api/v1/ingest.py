@@ -72,6 +72,7 @@ async def calibration(request: AnyRequest, basename: FromPath[str]) -> Response[
     """No calibrated file will come for this frame."""
     serving = serving_of(request)
     principal = await serving.viewer(request)
+    must_be_superuser(principal)
     report = await body_of(request, CalibrationReport)
     core = serving.core
     why = cause(principal, "api", report.reason)

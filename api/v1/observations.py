@@ -51,7 +51,9 @@ async def observation_detail(request: AnyRequest, observation: FromPath[str]) ->
     viewer = await serving.viewer(request)
     must_be_known(viewer)
     below, _ = window(request)
-    rows = await serving.deliveries.observations(viewer, below=below, limit=1, observation=observation)
+    rows = await serving.find(
+        lambda: serving.deliveries.observations(viewer, below=below, limit=1, observation=observation)
+    )
     if not rows:
         raise NotFound("There is no such observation.")
     return json_answer(_shown(rows[0]))
@@ -62,6 +64,7 @@ async def create_observation(request: AnyRequest) -> Response[bytes]:
     """Submit an observation with its destinations."""
     serving = serving_of(request)
     principal = await serving.viewer(request)
+    must_be_known(principal)
     body = await body_of(request, ObservationBody)
     core = serving.core
     new = NewObservation(

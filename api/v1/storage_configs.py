@@ -109,6 +109,7 @@ async def edit_config(request: AnyRequest, config_id: FromPath[str]) -> Response
     """Change settings or credentials; empty credential fields keep the stored ones."""
     serving = serving_of(request)
     principal = await serving.viewer(request)
+    must_be_known(principal)
     body = await body_of(request, ConfigPatch)
     core = serving.core
     config = await in_thread(load_config, core.log, config_id)
@@ -182,7 +183,7 @@ async def _written(
 
 async def _card(serving: Serving, viewer: Principal, config_id: str) -> dict[str, Any]:
     must_be_known(viewer)
-    rows = await serving.deliveries.configs(viewer, below=2**62, limit=1, config=config_id)
+    rows = await serving.find(lambda: serving.deliveries.configs(viewer, below=2**62, limit=1, config=config_id))
     if not rows:
         raise NotFound("There is no such storage configuration.")
     return await _shown(serving, rows[0])

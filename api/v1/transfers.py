@@ -12,7 +12,7 @@ from api.serving import AnyRequest, cause, in_thread, serving_of
 from api.v1.answers import json_answer, listing, window
 from application.commands.transfers import cancel_transfer, retry_transfer
 from application.permissions import must_be_known
-from domain.errors import InvalidInput, NotFound
+from domain.errors import InvalidInput, NotFound, RetryLater
 
 FILTERS = ("observation", "storage_config", "status", "frame", "content")
 STATUSES = ("pending", "in_progress", "completed", "failed", "cancelled")
@@ -38,7 +38,9 @@ async def transfer_detail(request: AnyRequest, transfer: FromPath[str]) -> Respo
     serving = serving_of(request)
     viewer = await serving.viewer(request)
     must_be_known(viewer)
-    rows = await serving.deliveries.transfers(viewer, {}, below=2**62, limit=1, transfer=transfer)
+    rows = await serving.find(
+        lambda: serving.deliveries.transfers(viewer, {}, below=2**62, limit=1, transfer=transfer)
+    )
     if not rows:
         raise NotFound("There is no such transfer.")
     return json_answer(_shown(rows[0]))
@@ -63,7 +65,11 @@ async def _command(request: AnyRequest, transfer: str, command: Callable[..., in
     position = await in_thread(command, core.log, core.clock, cause(principal, "api"), principal, transfer)
     serving.gate.wrote(principal.username, position)
     await serving.gate.settle(principal.username)
-    rows = await serving.deliveries.transfers(principal, {}, below=2**62, limit=1, transfer=transfer)
+    rows = await serving.find(
+        lambda: serving.deliveries.transfers(principal, {}, below=2**62, limit=1, transfer=transfer)
+    )
+    if not rows:
+        raise RetryLater("It is done, but the read models are far behind; look again in a moment.")
     return json_answer(_shown(rows[0]))
 
 

@@ -11,7 +11,7 @@ from python_multipart.multipart import parse_options_header
 
 from api.serving import in_thread
 from application.ports.file_store import Staging
-from domain.errors import InvalidInput
+from domain.errors import AbsurdSize, InvalidInput
 
 PIECE = 1024 * 1024
 MAX_FIELD = 10_000
@@ -75,7 +75,7 @@ class _Parts:
         self._size += end - start
         if self._is_file:
             if self._size > self._limit:
-                raise InvalidInput(f"The file is larger than {self._limit} bytes.", field="file")
+                raise AbsurdSize(f"The file is larger than {self._limit} bytes.", field="file")
             self.pending += data[start:end]
         else:
             self._text += data[start:end]
@@ -94,7 +94,8 @@ class _Parts:
 
 
 async def receive(content_type: str, body: AsyncIterator[bytes], staging: Staging, *, limit: int) -> Upload:
-    """Read a multipart body to its end. Raises InvalidInput when it isn't one, or is larger than `limit` bytes."""
+    """Read a multipart body to its end. Raises InvalidInput when it isn't one, AbsurdSize beyond
+    `limit` bytes."""
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if kind != b"multipart/form-data" or not boundary:

@@ -28,7 +28,7 @@ class CompleteCalibrations:
         self._log = log
         self._lookup = lookup
 
-    def react(self, batch: Sequence[Recorded], taken: frozenset[str], now: datetime) -> Sequence[Commit]:
+    def react(self, batch: Sequence[Recorded], taken: frozenset[str], now: datetime) -> Sequence[Commit]:  # noqa: ARG002
         """See Policy.react."""
         arrived = [
             (recorded, event, observation)
@@ -63,9 +63,8 @@ class CompleteCalibrations:
         assert isinstance(recorded.event, DestinationsSelected)
         names = self._lookup.frames_of_observation(recorded.event.id, at_least=recorded.position)
         found = self._log.load_many([frames.stream_of(name) for name in names])
-        return [
-            earlier.event for history in found.values() for earlier in history if isinstance(earlier.event, FileProcessed)
-        ]
+        earlier = [past.event for history in found.values() for past in history]
+        return [event for event in earlier if isinstance(event, FileProcessed)]
 
     def _frames(self, names: Sequence[str]) -> dict[str, Frame]:
         found = self._log.load_many([frames.stream_of(name) for name in names])

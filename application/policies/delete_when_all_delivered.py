@@ -29,7 +29,7 @@ class DeleteWhenAllDelivered:
     def __init__(self, log: EventLog) -> None:
         self._log = log
 
-    def react(self, batch: Sequence[Recorded], taken: frozenset[str], now: datetime) -> Sequence[Commit]:
+    def react(self, batch: Sequence[Recorded], taken: frozenset[str], now: datetime) -> Sequence[Commit]:  # noqa: ARG002
         """See Policy.react."""
         triggers: dict[str, Recorded] = {}
         for recorded in batch:

@@ -27,7 +27,7 @@ class FollowDestination:
         self._log = log
         self._lookup = lookup
 
-    def react(self, batch: Sequence[Recorded], taken: frozenset[str], now: datetime) -> Sequence[Commit]:
+    def react(self, batch: Sequence[Recorded], taken: frozenset[str], now: datetime) -> Sequence[Commit]:  # noqa: ARG002
         """See Policy.react."""
         newest = {recorded.stream: recorded for recorded in batch}
         commits = []

@@ -74,7 +74,8 @@ class FileStore(Protocol):
         ...
 
     def url(self, path: str, key: str, *, filename: str, expires: int = 172_800) -> str:
-        """A link that serves exactly this version for `expires` seconds."""
+        """A link of the store's own that serves exactly this version for `expires` seconds; empty when it has none and
+        the API must serve the bytes."""
         ...
 
 

@@ -128,7 +128,7 @@ class FramesProjection:
         event = recorded.event
         assert isinstance(event, FileProcessed | FrameAmended)
         record = event.record
-        has_headers = isinstance(event, FileProcessed) or event.headers is not None
+        has_headers = isinstance(event, FileProcessed) or event.has_headers
         grams = sorted({*basename_grams(record.basename), *target_grams(record.target_name)})
         return (
             event.frame_id,

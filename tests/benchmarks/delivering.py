@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from datetime import datetime
 from pathlib import Path
@@ -55,7 +56,7 @@ class Deliveries:
             answer = self._session.post(f"{self._address}/api/v1/ingest", files={"file": file}, timeout=120)
         _checked(answer)
 
-    def wait(self, destination: str, count: int, seconds: float = 300.0) -> None:
+    def wait(self, destination: str, count: int, seconds: float = 120.0) -> None:
         """Until so many transfers to the destination are completed. Raises TimeoutError, with what there is."""
         statement = "SELECT status, count(*) FROM read_transfers.transfer WHERE storage_config = %s GROUP BY 1"
         deadline = time.monotonic() + seconds
@@ -90,6 +91,11 @@ class Deliveries:
     def _post(self, what: str, body: dict[str, Any]) -> Any:
         answer = self._session.post(f"{self._address}/api/v1/{what}", data=json.dumps(body), timeout=60)
         return _checked(answer)
+
+
+def new_observation() -> int:
+    """A number that no observation has yet, also on a kept data folder; nine digits, above the generators' numbers."""
+    return 500_000_000 + secrets.randbelow(400_000_000)
 
 
 def raw_file(folder: Path, frame: Payload, size: int, observation: int) -> Path:

@@ -14,7 +14,7 @@ import msgspec
 from adapters.destinations.gcs_client import Connection
 from domain.transfers import TransferCompleted, TransferStarted, stream_of
 from tests.benchmarks import machine
-from tests.benchmarks.delivering import Deliveries, raw_file, time_of
+from tests.benchmarks.delivering import Deliveries, new_observation, raw_file, time_of
 from tests.benchmarks.installation import new_name
 from tests.benchmarks.report import MIB, Row
 from tests.benchmarks.session import Session
@@ -104,7 +104,7 @@ def _through_worker(
 ) -> tuple[float, list[Path]]:
     """Megabytes a second, and the files, which are kept for the SDK."""
     frame = session.generator.frame(1)
-    number = int(time.time() * 10) % 1_000_000_000 + 1_000_000_000
+    number = new_observation()
     files = [raw_file(folder / "made", frame, size, number) for _ in range(count)]
     for file in files:
         deliveries.ingest(file)

@@ -22,20 +22,21 @@ def run(session: Session) -> Iterator[Row]:
     installation = session.installation
     token = installation.token()
     postgres = installation.postmaster()
-    with installation.process("projections") as projections, installation.api() as (address, pid):
+    ours, least = {}, {}
+    with (
+        minimal(session) as (least_address, least_pid),
+        installation.process("projections") as projections,
+        installation.api() as (address, pid),
+    ):
         machine.reset_peak(pid)
         roots = {"api": pid, "projections": projections.pid, "postgres": postgres}
-        ours = {}
         for clients in GOALS:
+            beside = {"minimal": least_pid, "postgres": postgres}
+            least[clients] = _ingest(session, least_address, "/insert", "", clients, beside)
             installation.wait_projected()
             ours[clients] = _ingest(session, address, "/frames/", token, clients, roots)
         peak = machine.peak(pid)
         installation.wait_projected()
-    with minimal(session) as (address, pid):
-        least = {
-            clients: _ingest(session, address, "/insert", "", clients, {"api": pid, "postgres": postgres})
-            for clients in GOALS
-        }
     for clients, goal in GOALS.items():
         yield Row(
             name=f"ingest, POST /frames/, {clients} clients",

@@ -12,7 +12,7 @@ from domain.frames import FileProcessed, stream_of
 from domain.transfers import TransferRequested, TransferStarted
 from domain.transfers import stream_of as transfer_stream
 from tests.benchmarks import machine
-from tests.benchmarks.delivering import Deliveries, raw_file, time_of
+from tests.benchmarks.delivering import Deliveries, new_observation, raw_file, time_of
 from tests.benchmarks.report import Row
 from tests.benchmarks.session import Session
 from tests.benchmarks.timed_gcs import Running, running
@@ -52,7 +52,7 @@ def run(session: Session) -> Iterator[Row]:
 def _measure(session: Session, deliveries: Deliveries, folder: Path, gcs: Running | None, worker: int) -> Row:
     place = "folder" if gcs is None else "Cloud Storage"
     destination = deliveries.folder(folder / "delivered") if gcs is None else deliveries.gcs(gcs.key)
-    number = 1_000_000_000 + int(time.time()) % 500_000_000 * 2 + (gcs is not None)
+    number = new_observation()
     deliveries.observation(number, destination)
     files = [raw_file(folder / "made", session.generator.frame(i), SIZE, number) for i in range(FILES)]
     for done, file in enumerate(files, start=1):

@@ -34,23 +34,25 @@ def run(session: Session) -> Iterator[Row]:
     postgres = installation.postmaster()
     sampled = _samples(session)
     ids = _ids(installation, [frame["basename"] for frame in sampled])
-    with minimal(session) as (address, pid):
-        roots = {"api": pid, "postgres": postgres}
-        page = _measure(address, ["/full"], "", roots)
-        detail = _measure(address, [f"/one/{ids[frame['basename']]}" for frame in sampled], "", roots)
-    with installation.process("projections"), installation.api() as (address, pid):
+    with (
+        minimal(session) as (least, least_pid),
+        installation.process("projections"),
+        installation.api() as (address, pid),
+    ):
         machine.reset_peak(pid)
         roots = {"api": pid, "postgres": postgres}
+        beside = {"minimal": least_pid, "postgres": postgres}
         for who, credentials in (("superuser", token), ("anonymous", "")):
+            page = _measure(least, ["/full"], "", beside)
             found = _measure(address, ["/frames/?limit=100"], credentials, roots)
             yield _beside(f"list 100, {who}", found, page, LIST_SHARE)
             yield _cpu(f"list 100, {who}, CPU", found)
-        for name, paths in _cases(sampled, ids).items():
+        for name, paths in _cases(sampled).items():
             found = _measure(address, paths, token, roots)
-            if name == "detail":
-                yield _beside(name, found, detail, DETAIL_SHARE)
-            else:
-                yield _against_peer(name, found, page)
+            yield _against_peer(name, found, page)
+        detail = _measure(least, [f"/one/{number}" for number in ids.values()], "", beside)
+        found = _measure(address, [f"/frames/{number}/" for number in ids.values()], token, roots)
+        yield _beside("detail", found, detail, DETAIL_SHARE)
         yield Row(
             name="memory of the API process",
             figure=machine.resident(pid) / MIB,
@@ -64,7 +66,7 @@ def run(session: Session) -> Iterator[Row]:
             _other_client(session, address, pid, postgres, token)
 
 
-def _cases(sampled: list[Payload], ids: dict[str, int]) -> dict[str, list[str]]:
+def _cases(sampled: list[Payload]) -> dict[str, list[str]]:
     chance = Random(7)
     points = [point for frame in sampled if (point := centre(frame))]
     anywhere = [(chance.uniform(0, 360), chance.uniform(-85, 85)) for _ in sampled]
@@ -74,7 +76,6 @@ def _cases(sampled: list[Payload], ids: dict[str, int]) -> dict[str, list[str]]:
         "site and instrument, 30 days": [_path(**_month(frame)) for frame in sampled],
         "target contains": [_path(target_name=frame["target_name"][1:].lower()) for frame in sampled],
         "observation_id": [_path(observation_id=frame["observation_id"]) for frame in sampled],
-        "detail": [f"/frames/{ids[frame['basename']]}/" for frame in sampled],
     }
 
 

@@ -31,11 +31,7 @@ class LogLookups:
     def open_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
         """See TransferLookup."""
         assert self._log.head() >= at_least
-        return [
-            name
-            for name, state in self._to(storage_config).items()
-            if state.status in ("pending", "in_progress")
-        ]
+        return [name for name, state in self._to(storage_config).items() if state.status in ("pending", "in_progress")]
 
     def failed_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
         """See TransferLookup."""

@@ -36,7 +36,7 @@ class OurRecorder:
         return f"frame:{uuid4()}"
 
 
-class TestApplicationRecorder(OurRecorder, persistence.ApplicationRecorderTestCase[StarferryRecorder]):
+class TestApplicationRecorder(OurRecorder, persistence.ApplicationRecorderTestCase[StarferryRecorder]):  # type: ignore[misc]
     # they print times and prove nothing
     test_performance: Any = None
     test_concurrent_throughput: Any = None
@@ -46,7 +46,7 @@ class TestApplicationRecorder(OurRecorder, persistence.ApplicationRecorderTestCa
         self.optional_test_insert_subscribe()
 
 
-class TestNonInterleavingPositions(OurRecorder, persistence.NonInterleavingNotificationIDsBaseCase):
+class TestNonInterleavingPositions(OurRecorder, persistence.NonInterleavingNotificationIDsBaseCase):  # type: ignore[misc]
     insert_num = 1000
 
 

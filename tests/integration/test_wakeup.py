@@ -29,7 +29,7 @@ class TestWakeup:
         monkeypatch.setattr("adapters.event_store.follow.POLL_SECONDS", self.POLL)
         rings: list[float] = []
         wakeup = Wakeup(database)
-        wakeup.on_growth(lambda: 1 / 0)  # one that fails doesn't keep the others from being called
+        wakeup.on_growth(_fail)  # it doesn't keep the others from being called
         wakeup.on_growth(lambda: rings.append(time.monotonic()))
         wakeup.start()
         yield rings
@@ -81,6 +81,10 @@ class TestWakeup:
     ) -> None:
         until(lambda: _cut_listeners(database) == 1)
         until(lambda: _listeners(database) == 1)
+
+
+def _fail() -> None:
+    raise ValueError("a callback's own fault")
 
 
 _LISTENING = "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'"

@@ -12,13 +12,13 @@ from domain.errors import InvalidInput
 from domain.frame_record import split_name
 
 NASTY = st.sampled_from(
-    ["/", "\\", ".", "..", "../", "\x00", "\n", "\u202e", "\u200b", "\u2028", "~", "$USER", "$", ":", "\ud800", "e\u0301"]
-    + ["CON", "nul", "desktop.ini", "\u0338", "\u00a0", ".fits", ".fits.fz", "é" * 200, "x" * 260, "ﷺ" * 90, "\U000e0001"]
+    ["/", "\\", ".", "..", "../", "\x00", "\n", "\u202e", "\u200b", "\u2028", "~", "$USER", "$", ":", "\ud800"]
+) | st.sampled_from(
+    ["CON", "nul", "e\u0301", "desktop.ini", "\u0338", "\u00a0", ".fits", ".fits.fz", "é" * 200, "x" * 260, "ﷺ" * 90]
 )
 TEXT = st.one_of(st.text(), st.lists(st.one_of(NASTY, st.text(max_size=8)), max_size=6).map("".join))
-TEMPLATES = st.lists(
-    st.one_of(st.sampled_from(["$USER", "$PROJECT", "$TARGET", "/", "//", "..", ".", " "]), st.text(max_size=6)), max_size=30
-).map("".join)
+PIECES = st.sampled_from(["$USER", "$PROJECT", "$TARGET", "/", "//", "..", ".", " "])
+TEMPLATES = st.lists(st.one_of(PIECES, st.text(max_size=6)), max_size=30).map("".join)
 WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
@@ -35,19 +35,19 @@ def assert_every_provider_takes(part: str) -> None:
     assert part.casefold() not in ("desktop.ini", "thumbs.db")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(TEXT)
 def test_any_text_becomes_one_part_that_every_provider_takes(text: str) -> None:
     assert_every_provider_takes(clean_part(text))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(TEXT)
 def test_cleaning_twice_is_cleaning_once(text: str) -> None:
     assert clean_part(clean_part(text)) == clean_part(text)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.sampled_from(["/", "/fits-data", "/a/b c/ü"]), TEMPLATES, TEXT, TEXT, TEXT, TEXT)
 def test_a_rendered_path_stays_under_its_destination(
     folder: str, template: str, filename: str, user: str, project: str, target: str
@@ -60,7 +60,7 @@ def test_a_rendered_path_stays_under_its_destination(
         assert_every_provider_takes(part)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(max_size=300), st.integers(min_value=1, max_value=2**31))
 def test_a_name_beside_another_differs_and_is_taken_by_every_provider(text: str, version_id: int) -> None:
     name = clean_part(text)
@@ -69,14 +69,14 @@ def test_a_name_beside_another_differs_and_is_taken_by_every_provider(text: str,
     assert_every_provider_takes(other)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(min_size=80), st.sampled_from([".fits", ".fits.fz", ".tar.gz", ""]))
 def test_shortening_keeps_the_extension(text: str, extension: str) -> None:
     base = clean_part(text).replace(".", "_") + "x" * 200
     assert split_name(clean_part(base + extension))[1] == extension
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(TEXT)
 def test_a_destination_path_is_either_refused_or_normal(text: str) -> None:
     try:

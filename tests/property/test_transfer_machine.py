@@ -189,5 +189,5 @@ class TransferMachine(RuleBasedStateMachine):
             self.state = transfers.evolve(self.state, entry)
 
 
-TransferMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TransferMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
 TestTransferMachine = TransferMachine.TestCase

@@ -23,12 +23,8 @@ from domain.errors import InvalidInput, Misconfigured, NotFound, RetryLater, Sta
 PATH = "tst/en01/20260101/raw/x.fits.fz"
 
 
-def link(path: str, key: str, filename: str, expires: int) -> str:
-    return f"{path}|{key}|{filename}|{expires}"
-
-
 def open_store(root: Path) -> DirectoryStore:
-    return DirectoryStore(root, link=link, clock=SystemClock())
+    return DirectoryStore(root, clock=SystemClock())
 
 
 @pytest.fixture
@@ -231,10 +227,6 @@ def test_leftovers_older_than_a_day_are_swept_at_the_start_and_nothing_else(tmp_
         assert foreign.exists()
 
 
-def test_the_link_is_made_by_the_signer_given(store: DirectoryStore) -> None:
-    assert store.url("a/x.fits", "0" * 32, filename="y.fits", expires=60) == f"a/x.fits|{'0' * 32}|y.fits|60"
-
-
 DIES_AT_EVERY_LINE = """
 import errno, hashlib, itertools, os, shutil, signal, sys
 from pathlib import Path
@@ -256,7 +248,7 @@ def name_of(data):
     return hashlib.md5(data).hexdigest() + ".fits"
 
 def store_and_keep(data, folder):
-    store = DirectoryStore(root, link=lambda *_: "", clock=SystemClock())
+    store = DirectoryStore(root, clock=SystemClock())
     with store.staging() as staging:
         staging.write(data)
         return store, store.keep(staging.finish(), f"{folder}/raw/{name_of(data)}", filename="x.fits")

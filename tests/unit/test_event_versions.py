@@ -160,13 +160,15 @@ class TestDamage:
         with pytest.raises(MapperDeserialisationError, match=r"transfer\.held at s version 1 can't be read: \w"):
             EventMapper().to_domain_event(StoredEvent("s", 1, "transfer.held", bytes(state)))
 
-    @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"{\"v\": 1", b'{"v":1,"at":"today","by":{},"e":{}}'])
+    @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"v": 1', b'{"v":1,"at":"today","by":{},"e":{}}'])
     def test_a_body_that_is_no_event_is_an_error(self, content: bytes) -> None:
         with pytest.raises(MapperDeserialisationError, match="can't be read"):
             EventMapper().to_domain_event(stored("transfer.held", content))
 
     def test_a_dictionary_that_is_missing_is_named(self) -> None:
-        samples = [f"a sample of some text {number} and {number * 7919 % 1000}".encode() * 3 for number in range(2000)]
+        samples: list[Any] = [
+            f"a sample of some text {number} and {number * 7919 % 1000}".encode() * 3 for number in range(2000)
+        ]
         foreign = zstandard.train_dictionary(4096, samples, dict_id=77)
         state = zstandard.ZstdCompressor(dict_data=foreign).compress(b"{}")
         with pytest.raises(MapperDeserialisationError, match="the dictionary 77 that compressed it isn't among"):

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import secrets
-import signal
 import socket
-import subprocess
-import sys
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
-from concurrent.futures import ThreadPoolExecutor
 
+from tests.processes import Processes, running_processes
 from tests.records import fits_bytes, new_name
 from tests.site import Site, eventually
 
@@ -106,7 +101,7 @@ BOMB = gzip.compress(bytes(300 * MIB), 1)
 REFUSED = {
     "not FITS": (lambda: b"JFIF" * 1000, "a-e00.fits", "FITS"),
     "empty": (lambda: b"", "a-e00.fits", "a-e00.fits"),
-    "truncated": (_truncated, "a-e00.fits", "ends"),
+    "truncated": (_truncated, "a-e00.fits", "cut short"),
     "half a header": (lambda: fits_bytes()[:1000], "a-e00.fits", "a-e00.fits"),
     "missing header": (lambda: fits_bytes(drop=("SITEID", "TELID")), "a-e00.fits", "SITEID, TELID"),
     "absurd size": (_absurd, "a-e00.fits", "bytes"),
@@ -244,36 +239,17 @@ def test_a_client_that_goes_away_in_the_middle_leaves_nothing(site: Site) -> Non
 
 
 @pytest.fixture
-def process(site: Site, tmp_path: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """An API process of its own on the site's database: its address, and the process."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    child = subprocess.Popen(
-        [sys.executable, "-m", "api.cli", "api", "--port", str(port), "--data", str(tmp_path)],
-        env={"PATH": os.environ["PATH"], "DATABASE_URL": site.core.conninfo, "PYTHONPATH": os.getcwd(),
-             "STARFERRY_MASTER_KEYS": (site.core.settings.data / "keys" / "master.keys").read_text().strip()},
-    )  # fmt: skip
-    url = f"http://127.0.0.1:{port}"
-    try:
-        eventually(lambda: child.poll() is not None or _answers(url), "the API process didn't start", seconds=30)
-        assert child.poll() is None
-        yield url, psutil.Process(child.pid)
-    finally:
-        child.send_signal(signal.SIGTERM)
-        child.wait(timeout=15)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/healthz", trust_env=False).status_code == 200
-    except httpx.TransportError:
-        return False
+def process(site: Site, tmp_path: Path) -> Iterator[Processes]:
+    """An API process of its own on the site's database."""
+    keys = (site.core.settings.data / "keys" / "master.keys").read_text().strip()
+    environment = {"DATABASE_URL": site.core.conninfo, "STARFERRY_MASTER_KEYS": keys}
+    with running_processes(tmp_path / "data", environment, ("api",)) as running:
+        yield running
 
 
 def test_a_large_file_streams_through_a_small_process(
-    site: Site, process: tuple[str, psutil.Process], tmp_path: Path
+    site: Site, process: Processes
 ) -> None:
-    url, api = process
     digest, size = hashlib.md5(), 300 * MIB
     head = fits_bytes(shape=(8, 8))[:2880].replace(b"NAXIS1  =                    8", b"NAXIS1  =                 7680")
     head = head.replace(b"NAXIS2  =                    8", b"NAXIS2  =                20480")
@@ -291,21 +267,19 @@ def test_a_large_file_streams_through_a_small_process(
 
     length = len(opening) + 2880 + size + padding + len(closing)
     headers = {"Content-Type": "multipart/form-data; boundary=B", "Content-Length": str(length)}
-    client = site.client(site.admin_token, url=url)
+    client = site.client(site.admin_token, url=process.url)
     answer = client.post("/api/v1/ingest", content=body(), headers=headers, timeout=60)
     assert answer.status_code == 201, answer.text
     assert answer.json()["frame"]["version_set"][0]["md5"] == digest.hexdigest()
-    status = Path(f"/proc/{api.pid}/status").read_text()
+    status = Path(f"/proc/{process.pids['api']}/status").read_text()
     peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
     assert peak < 256 * 1024, f"the process grew to {peak // 1024} MiB"
 
 
 def test_many_files_at_once_all_arrive(site: Site) -> None:
     files = {f"{new_name()}.fits": fits_bytes() for _ in range(12)}
-    stop = threading.Event()
     with ThreadPoolExecutor(6) as threads:
         answers = list(threads.map(lambda item: send(site, item[1], item[0]), files.items()))
-    stop.set()
     assert [answer.status_code for answer in answers] == [201] * 12
     for answer, data in zip(answers, files.values(), strict=True):
         assert site.anonymous.get(answer.json()["frame"]["url"]).content == data

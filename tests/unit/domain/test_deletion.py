@@ -60,9 +60,7 @@ def test_what_counts_is_the_wish_when_the_transfer_was_requested() -> None:
     assert ask([RAW], [config("a", delete=False)], [transfer(1, "a", *DONE, delete=True)])
 
 
-@pytest.mark.parametrize(
-    "events", [(), (started(),), (started(), TransferFailed(attempt=1, reason="r", error="e"))]
-)
+@pytest.mark.parametrize("events", [(), (started(),), (started(), TransferFailed(attempt=1, reason="r", error="e"))])
 def test_a_second_copy_that_is_pending_running_or_failed_keeps_the_file(events: tuple[Event, ...]) -> None:
     states = [transfer(1, "a", *DONE), transfer(1, "b", *events)]
     assert ask([RAW], [config("a"), config("b")], states) == ()

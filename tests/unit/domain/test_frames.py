@@ -56,6 +56,15 @@ def test_an_amendment_replaces_the_record_and_keeps_headers_that_it_does_not_giv
     assert bytes(amended.headers) == b'{"A":1}'
 
 
+def test_an_amendments_headers_survive_being_stored() -> None:
+    for amended in (
+        FrameAmended(frame_id=1000, record=ARRIVED.record, headers=msgspec.Raw(b'{"A":1}')),
+        FrameAmended(frame_id=1000, record=ARRIVED.record),
+    ):
+        again = msgspec.json.decode(msgspec.json.encode(amended), type=FrameAmended)
+        assert (again, again.has_headers) == (amended, amended.has_headers)
+
+
 def test_a_deleted_frame_is_gone_but_its_stream_goes_on() -> None:
     frame = after(ARRIVED, FrameDeleted(frame_id=1000, versions=(version(1),)))
     assert (frame.exists, frame.versions, frame.stream_version) == (False, (), 2)

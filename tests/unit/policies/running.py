@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 from application.policies.policy import Effect, Policy
 from application.policies.runner import PolicyRunner
 from application.ports.event_log import EventLog
@@ -24,7 +26,6 @@ def run(policy: Policy | Effect, log: EventLog) -> list[Event]:
 
 def replay(policy: Policy | Effect, log: EventLog) -> list[Event]:
     """Let the policy see everything again, as after the loss of its checkpoint, and return what followed."""
-    renamed = type("Replayed", (type(policy),), {"name": f"{policy.name} again {log.head()}"})
-    copy = renamed.__new__(renamed)
-    copy.__dict__.update(policy.__dict__)
-    return run(copy, log)
+    again = copy(policy)
+    again.name = f"{policy.name} again at {log.head()}"
+    return run(again, log)

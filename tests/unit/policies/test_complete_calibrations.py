@@ -25,7 +25,9 @@ def policy(log: MemoryEventLog) -> CompleteCalibrations:
     return CompleteCalibrations(log, LogLookups(log, StillClock()))
 
 
-def test_a_file_that_was_calibrated_from_a_frame_completes_it(log: MemoryEventLog, policy: CompleteCalibrations) -> None:
+def test_a_file_that_was_calibrated_from_a_frame_completes_it(
+    log: MemoryEventLog, policy: CompleteCalibrations
+) -> None:
     submitted(log, "obs")
     arrived(log, file_processed("m31", version(1), observation="obs"))
     arrived(log, file_processed("m31-e91", version(2), observation="obs", calibrated_from="m31"))

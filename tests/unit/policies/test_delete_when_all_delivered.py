@@ -42,7 +42,13 @@ def policy(log: MemoryEventLog) -> DeleteWhenAllDelivered:
 
 
 def request(
-    log: MemoryEventLog, version_id: int, config: str, frame: str = "m31", content: Content = "raw", *, delete: bool = True
+    log: MemoryEventLog,
+    version_id: int,
+    config: str,
+    frame: str = "m31",
+    content: Content = "raw",
+    *,
+    delete: bool = True,
 ) -> str:
     wanted = transfer_requested(version_id, config, frame=frame, content=content, delete=delete)
     record(log, transfers.stream_of(wanted.id), wanted)

@@ -69,9 +69,7 @@ def test_the_bytes_go_once_the_log_says_so() -> None:
     arrived(log, file_processed("m31", version(1), version(2)))
     run(RemoveDeletedFiles(store), log)
     assert len(store.files) == 2
-    left = FileDeletedFromServer(
-        frame_id=1000, version_id=1, path="files/1.fits", key="key-1", justified_by=("v1-a",)
-    )
+    left = FileDeletedFromServer(frame_id=1000, version_id=1, path="files/1.fits", key="key-1", justified_by=("v1-a",))
     record(log, "frame:m31", left)
     run(RemoveDeletedFiles(store), log)
     assert store.files == {("files/2.fits", "key-2"): b"2"}
