@@ -5,7 +5,7 @@ from __future__ import annotations
 import argon2
 from psycopg_pool import ConnectionPool
 
-from domain.errors import InvalidInput
+from domain.accounts import check_password
 
 
 class PostgresPasswords:
@@ -18,8 +18,7 @@ class PostgresPasswords:
 
     def set(self, username: str, password: str) -> None:
         """See Passwords.set."""
-        if not 8 <= len(password) <= 1000:
-            raise InvalidInput("A password has 8 to 1000 characters.", field="password")
+        check_password(password)
         with self._pool.connection() as connection:
             connection.execute(
                 "INSERT INTO starferry.password VALUES (%s, %s) ON CONFLICT (username) DO UPDATE SET hash = excluded.hash",

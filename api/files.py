@@ -18,7 +18,11 @@ PIECE = 1024 * 1024
 
 
 @get("/files/{version_id:int}/{filename:str}")
-async def download(request: AnyRequest, version_id: FromPath[int], filename: FromPath[str]) -> Response[bytes] | Stream | Redirect:
+async def download(
+    request: AnyRequest,
+    version_id: FromPath[int],
+    filename: FromPath[str],  # noqa: ARG001 - for people: browsers and scripts save under it
+) -> Response[bytes] | Stream | Redirect:
     """The bytes of one version, to whoever holds a valid link."""
     serving = serving_of(request)
     expires = request.query_params.get("expires", "")
@@ -48,7 +52,8 @@ async def download(request: AnyRequest, version_id: FromPath[int], filename: Fro
     }
     if status == 206:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    return Stream(_pieces(source, start, end), status_code=status, media_type="application/octet-stream", headers=headers)
+    pieces = _pieces(source, start, end)
+    return Stream(pieces, status_code=status, media_type="application/octet-stream", headers=headers)
 
 
 def _range(text: str, size: int) -> tuple[int, int, int]:

@@ -107,7 +107,7 @@ SETTINGS = {
         Setting("STARFERRY_DATA", "./data", "folder for everything that is kept on this machine"),
         Setting("STARFERRY_PUBLIC_URL", "", "how clients reach the API; empty: as the request says", lambda v: v.rstrip("/")),
         Setting("STARFERRY_MASTER_KEYS", "", "master keys `id:base64,…`; empty: a key file in the data folder", _text, True),
-        Setting("STARFERRY_FOLDER_ROOTS", "", "roots that folder destinations may use, separated by `:`", _paths),
+        Setting("STARFERRY_FOLDER_ROOTS", "", "absolute paths that folder destinations may use, separated by `:`", _paths),
         Setting("STARFERRY_RETRY_SCHEDULE", "300,600,1200", "seconds to wait after each failure", _seconds),
         Setting("STARFERRY_WORKERS", "4", "transfers that one worker process carries at a time", _positive),
         Setting("STARFERRY_SWEEP_SECONDS", "60", "how often a worker looks for what got stuck", float),
@@ -127,18 +127,18 @@ class Settings:
     """The settings in force. `settings["NAME"]` is a parsed value; `sources["NAME"]` says where it comes from."""
 
     def __init__(self, environment: Mapping[str, str] | None = None, *, data: Path | None = None) -> None:
-        self.environment = dict(os.environ if environment is None else environment)
+        given = dict(os.environ if environment is None else environment)
+        self.environment = given
         file = self._file()
         self.values: dict[str, Any] = {}
         self.sources: dict[str, str] = {}
         self.texts: dict[str, str] = {}
         self._refuse_unknown(self.environment, "the environment")
         self._refuse_unknown(file, "the configuration file")
+        self.environment = {**file, **self.environment}
         for name, setting in SETTINGS.items():
             if name in self.environment:
-                text, source = self.environment[name], "environment"
-            elif name in file:
-                text, source = file[name], "file"
+                text, source = self.environment[name], "environment" if name in given else "file"
             else:
                 text, source = setting.default, "default"
             if name == "STARFERRY_DATA" and data is not None:

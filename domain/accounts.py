@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import msgspec
 
-from domain.errors import InvalidInput, NotAllowedNow
+from domain.errors import InvalidInput, NotAllowedNow, NotFound
 from domain.event import Event, Recorded
 
 
@@ -118,6 +118,19 @@ def create(account: Account, username: str, *, is_superuser: bool, proposals: tu
         is_superuser=is_superuser, is_staff=is_superuser, active=True, proposals=tuple(sorted(set(proposals)))
     )
     return (created, changed)
+
+
+def check_password(password: str) -> None:
+    """Raise InvalidInput unless the password is long enough to be one (and short enough to hash)."""
+    if not 8 <= len(password) <= 1000:
+        raise InvalidInput("A password has 8 to 1000 characters.", field="password")
+
+
+def set_password(account: Account, username: str) -> tuple[Event, ...]:
+    """Decide on a new password; it is kept elsewhere. Raises NotFound for somebody who isn't there."""
+    if not account.exists:
+        raise NotFound(f"There is no user {username}.")
+    return (PasswordSet(),)
 
 
 def issue_token(account: Account, token_hash: str) -> tuple[Event, ...]:

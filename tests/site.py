@@ -174,7 +174,11 @@ def served(settings: Settings, conninfo: str) -> Iterator[str]:
     """One API process's application in a thread; gives its address."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        create_app(settings, conninfo), access_log=False, log_config=None, server_header=False, timeout_graceful_shutdown=2
+        create_app(settings, conninfo),
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=2,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="api")

@@ -59,6 +59,8 @@ class Destinations:
         if not path.is_absolute():
             raise InvalidInput("The root of a folder destination is an absolute path.", field="credentials")
         resolved = path.resolve()
+        if not path.is_dir():
+            raise InvalidInput(f"There is no folder {root} on this server.", field="credentials")
         if not any(resolved.is_relative_to(allowed.resolve()) for allowed in self._folder_roots):
             raise InvalidInput(
                 "This folder isn't below a root that the operator allows (STARFERRY_FOLDER_ROOTS).", field="credentials"

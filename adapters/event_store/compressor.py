@@ -58,12 +58,12 @@ class HeaderCompressor(Compressor):  # type: ignore[misc]
         dict_id = frame.dict_id
         if dict_id and dict_id not in self._dictionaries:
             raise zstandard.ZstdError(f"the dictionary {dict_id} that compressed it isn't among this program's")
-        if frame.content_size != zstandard.CONTENTSIZE_UNKNOWN and frame.content_size > MAX_STATE:
-            raise zstandard.ZstdError(f"it would unpack to {frame.content_size} bytes")
+        if not 0 < frame.content_size <= MAX_STATE:  # at 0 the library wouldn't look at the checksum
+            raise zstandard.ZstdError(f"it says that it unpacks to {frame.content_size} bytes")
         by_id = getattr(self._local, "decompressors", None)
         if by_id is None:
             by_id = self._local.decompressors = {}
         decompressor = by_id.get(dict_id)
         if decompressor is None:
             decompressor = by_id[dict_id] = zstandard.ZstdDecompressor(dict_data=self._dictionaries.get(dict_id))
-        return bytes(decompressor.decompress(data, max_output_size=MAX_STATE))
+        return bytes(decompressor.decompress(data, allow_extra_data=False))

@@ -9,7 +9,7 @@ import rich_click as click
 
 from adapters.ids import new_token
 from api.cli.opening import data_option, opened, operator
-from application.commands.accounts import create_token, create_user
+from application.commands.accounts import create_token, create_user, set_password
 from domain.errors import InvalidInput
 
 
@@ -41,6 +41,17 @@ def create(name: str, superuser: bool, password_stdin: bool, proposals: tuple[st
             proposals=proposals,
         )
     click.echo(f"Created {'superuser' if superuser else 'user'} {name}.", err=True)
+
+
+@user.command("password")
+@click.argument("name")
+@data_option
+def password(name: str, data: Path | None) -> None:
+    """Set a user's password, read from standard input."""
+    fresh = sys.stdin.readline().rstrip("\n")
+    with opened(data) as core:
+        set_password(core.log, core.passwords, core.clock, operator(), name, fresh)
+    click.echo(f"The password of {name} is set.", err=True)
 
 
 @click.group()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import rich_click as click
@@ -16,6 +17,10 @@ from api.settings import SETTINGS, Settings
 @data_option
 def config(data: Path | None) -> None:
     """Show all settings, with where each comes from. Secrets are masked."""
+    if not sys.stdout.isatty():
+        for name, value, source in Settings(data=data).shown():
+            click.echo(f"{name}\t{value}\t{source}\t{SETTINGS[name].meaning}")
+        return
     table = Table("setting", "value", "from", "meaning", box=None, pad_edge=False)
     for name, value, source in Settings(data=data).shown():
         table.add_row(name, value, source, SETTINGS[name].meaning)

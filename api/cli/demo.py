@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -17,7 +19,7 @@ from api.bootstrap import Core, open_core
 from api.cli.opening import operator
 from api.database import opened_database
 from api.settings import Settings
-from application.commands.accounts import create_token, create_user
+from application.commands.accounts import create_token, create_user, set_password
 from domain.errors import NotAllowedNow, RetryLater
 
 USER = "astronomer"
@@ -47,17 +49,24 @@ def play(settings: Settings, address: str, frames: int) -> None:
         f"  find frames  curl -H 'Authorization: Token {token}' '{address}/frames/?limit=5'\n"
         f"  transfers    curl -H 'Authorization: Token {token}' '{address}/api/v1/transfers'\n"
         f"  copies       {delivered} files in {settings.data / 'delivered'}\n"
-        f"  one's story  starferry history transfer {api.some_transfer()} --data {settings.data}\n"
+        f"  one's story  {_program()} history transfer {api.some_transfer()} --data {settings.data}\n"
         "Ctrl-C stops it; `make demo` goes on where it was."
     )
+
+
+def _program() -> str:
+    """How this program was called, so that the line can be copied."""
+    called = Path(sys.argv[0])
+    return os.path.relpath(called) if called.name == "starferry" else "python -m api.cli"
 
 
 def _create_login(core: Core, login: Path) -> None:
     password, token = secrets.token_urlsafe(9), new_token()
     try:
-        create_user(core.log, core.passwords, core.clock, operator(), USER, password=password, is_superuser=True)
+        create_user(core.log, core.passwords, core.clock, operator(), USER, is_superuser=True)
     except NotAllowedNow:
-        core.passwords.set(USER, password)
+        pass  # a demo that was stopped half way
+    set_password(core.log, core.passwords, core.clock, operator(), USER, password)
     create_token(core.log, core.clock, operator(), USER, token)
     login.touch(mode=0o600)
     login.write_text(f"{password}\n{token}\n")

@@ -76,7 +76,9 @@ def show_one(position: int, data: Path | None) -> None:
         batch = core.log.read(position - 1, 1)
     if not batch.events or batch.events[0].position != position:
         raise NotFound(f"There is no event at position {position}.")
-    click.echo(msgspec.json.format(msgspec.json.encode(batch.events[0]), indent=2).decode())
+    recorded = batch.events[0]
+    whole = {"event": recorded.event.topic, "schema": recorded.event.schema, "recorded": recorded}
+    click.echo(msgspec.json.format(msgspec.json.encode(whole), indent=2).decode())
 
 
 def show(told: Sequence[Entry], as_json: bool) -> None:

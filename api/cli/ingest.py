@@ -56,6 +56,8 @@ def ingest(
     """Ingest FITS files, and all of them below folders. Files that are in the archive already are skipped."""
     files, missing = _files(paths)
     failed = len(missing)
+    if not files and not missing:
+        click.echo(f"There is nothing to ingest: no file below ends in {', '.join(ENDINGS)}.", err=True)
     for absent in missing:
         click.echo(f"{absent}: there is no such file or folder.", err=True)
     counts = {"": 0, "known": 0}

@@ -126,6 +126,7 @@ def demo(host: str, port: int, frames: int, data: Path | None) -> None:
     from api.cli.demo import play
 
     folder = data or Path("demo-data")
+    os.environ.setdefault("STARFERRY_LOG_LEVEL", "warning")  # the demo tells its own story
     os.environ["STARFERRY_FOLDER_ROOTS"] = str((folder / "delivered").absolute())
     settings = settings_for(folder)
     with _supervised(settings, host, port) as supervisor:

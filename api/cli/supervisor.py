@@ -7,6 +7,7 @@ import ctypes
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -53,6 +54,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings, host: str, port: int, keep_database: Callable[[], None]) -> None:
         self._keep_database = keep_database
+        self._host, self._port = host, port
         self.address = f"http://{host}:{port}"
         self._settings = settings
         self._commands = {
@@ -73,6 +75,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Start all and return when the API is ready. Raises RetryLater when it doesn't get there in a minute."""
+        self._must_be_free()
         for name in self._commands:
             self._launch(name)
         deadline = time.monotonic() + START_SECONDS
@@ -104,6 +107,17 @@ class Supervisor:
                 logger.error("process ended; starting it again", process=name, exit_code=child.returncode)
                 self._stopping.wait(0.5)
                 self._launch(name)
+
+    def _must_be_free(self) -> None:
+        """Had another program the port, it would answer for us."""
+        try:
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((self._host, self._port))
+        except OSError as error:
+            raise Misconfigured(
+                f"Port {self._port} on {self._host} can't be used ({error.strerror}); choose another --port."
+            ) from error
 
     def _launch(self, name: str) -> None:
         command = [sys.executable, "-m", "api.cli", *self._commands[name], "--data", str(self._settings.data)]

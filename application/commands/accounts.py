@@ -29,6 +29,8 @@ def create_user(
     proposals: tuple[str, ...] = (),
 ) -> int:
     """Create an account; without a password it can only be used by token."""
+    if password is not None:
+        accounts.check_password(password)
     position = transact(
         log,
         accounts.stream_of(username),
@@ -38,15 +40,22 @@ def create_user(
         cause=cause,
         now=clock.now(),
     )
-    if password is not None:
-        passwords.set(username, password)
-        position = transact(
-            log,
-            accounts.stream_of(username),
-            lambda _: (accounts.PasswordSet(),),
-            cause=cause,
-            now=clock.now(),
-        )
+    return position if password is None else set_password(log, passwords, clock, cause, username, password)
+
+
+def set_password(
+    log: EventLog, passwords: Passwords, clock: Clock, cause: Cause, username: str, password: str
+) -> int:
+    """Set or replace a user's password."""
+    accounts.check_password(password)
+    position = transact(
+        log,
+        accounts.stream_of(username),
+        lambda history: accounts.set_password(accounts.fold(history), username),
+        cause=cause,
+        now=clock.now(),
+    )
+    passwords.set(username, password)
     return position
 
 

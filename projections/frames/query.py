@@ -158,7 +158,10 @@ class FrameQueries:
                 ((counted,),) = await _fetch(
                     connection, f"SELECT count(*) FROM read_frames.version v {where.sql()}", where.parameters
                 )
-        found = [VersionRow(row[0], row[1], row[2], row[3], row[4], link(row[0], row[5] + row[3])) for row in rows[:limit]]
+        found = [
+            VersionRow(id_, key, md5, extension, created, link(id_, basename + extension))
+            for id_, key, md5, extension, created, basename in rows[:limit]
+        ]
         return found, counted, len(rows) > limit
 
     async def stored_file(self, version_id: int) -> tuple[str, str, str, bool] | None:

@@ -63,8 +63,8 @@ class Installation:
         """The process id of the database server."""
         with psycopg.connect(self.conninfo) as connection:
             row = connection.execute("SELECT pg_backend_pid()").fetchone()
-        assert row is not None
-        return int(Path("/proc", str(row[0]), "stat").read_text().rpartition(")")[2].split()[1])
+            assert row is not None
+            return int(Path("/proc", str(row[0]), "stat").read_text().rpartition(")")[2].split()[1])
 
     def command(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Finished:
         """Run `starferry …` to its end. Raises RuntimeError when it fails."""

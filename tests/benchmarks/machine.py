@@ -79,6 +79,6 @@ class Meter:
         """CPU seconds by name; `foreign` is then the number of cores that others kept busy."""
         elapsed = time.perf_counter() - self._begun
         now = tree_seconds(self._roots)
-        used = {name: now[name] - self._trees[name] for name in now}
+        used = {name: max(0.0, now[name] - self._trees[name]) for name in now}  # a process may have ended
         self.foreign = max(0.0, (busy_seconds() - self._busy - sum(used.values())) / elapsed)
         return {name: seconds for name, seconds in used.items() if name}

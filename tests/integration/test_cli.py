@@ -109,7 +109,9 @@ def test_events_are_listed_in_order_and_shown_whole(data: Path, night: Path) -> 
     assert len(positions) == 5
     assert positions == sorted(positions)
     shown = starferry("events", "show", str(positions[0]), data=data)
-    assert "headers" in json.loads(shown.stdout)["event"]
+    whole = json.loads(shown.stdout)
+    assert whole["event"] == "frame.file_processed"
+    assert "headers" in whole["recorded"]["event"]
     assert starferry("events", "show", "999999", data=data).returncode == 1
 
 
@@ -204,3 +206,13 @@ def test_up_fails_with_a_clear_sentence_when_the_port_is_taken(tmp_path: Path) -
         refused = starferry("up", "--port", str(taken.getsockname()[1]), data=tmp_path / "data")
     assert refused.returncode == 1
     assert "in use" in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_a_password_that_is_too_short_leaves_no_account_behind(data: Path) -> None:
+    short = starferry("user", "create", "eve", "--password-stdin", data=data, stdin="secret\n")
+    assert (short.returncode, short.stderr.strip()) == (1, "starferry: A password has 8 to 1000 characters.")
+    assert starferry("user", "create", "eve", data=data).returncode == 0
+    assert starferry("user", "password", "eve", data=data, stdin="a longer secret\n").returncode == 0
+    nobody = starferry("user", "password", "nobody", data=data, stdin="a longer secret\n")
+    assert nobody.stderr.strip() == "starferry: There is no user nobody."

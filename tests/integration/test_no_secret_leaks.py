@@ -6,7 +6,6 @@ import base64
 import json
 import secrets
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,11 +15,10 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from api.bootstrap import Core, open_core
-from api.database import prepare
 from api.settings import Settings
 from application.commands.accounts import create_token, create_user
 from tests.emulators.gcs import RunningGcs, running_gcs
-from tests.postgres import fresh_database, start_test_cluster
+from tests.postgres import fresh_database
 from tests.processes import Processes, running_processes
 from tests.records import fits_bytes, new_name, record
 from tests.site import CAUSE, eventually
@@ -60,8 +58,8 @@ class Haystack:
 class Scene:
     """The processes, their clients, and the canaries."""
 
-    def __init__(self, core: Core, running: Processes, gcs: RunningGcs, data: Path, settings: dict[str, str]) -> None:
-        self.core, self.running, self.gcs, self.data = core, running, gcs, data
+    def __init__(self, core: Core, running: Processes, gcs: RunningGcs, settings: dict[str, str]) -> None:
+        self.core, self.running, self.gcs = core, running, gcs
         self.haystack = Haystack()
         self.password = secrets.token_urlsafe(18)
         create_user(core.log, core.passwords, core.clock, CAUSE, "admin", is_superuser=True, password=self.password)
@@ -122,31 +120,26 @@ def _key_lines(account: dict[str, Any]) -> list[bytes]:
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def scene(cluster: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     data = tmp_path_factory.mktemp("leaks")
     (data / "destinations").mkdir()
-    server = start_test_cluster(data / "cluster")
-    try:
-        with running_gcs(data / "gcs") as gcs, fresh_database(server.start()) as conninfo:
-            prepare(conninfo)
-            settings = {
-                "DATABASE_URL": conninfo,
-                "STARFERRY_MASTER_KEYS": f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}",
-                "SECRET_KEY": secrets.token_urlsafe(32),
-                "STARFERRY_FOLDER_ROOTS": str(data / "destinations"),
-                "STARFERRY_RETRY_SCHEDULE": "0,0",
-                "STARFERRY_GCS_URL": gcs.url,
-                "STARFERRY_LOG_LEVEL": "debug",
-            }
-            with (
-                open_core(Settings(settings, data=data), conninfo) as core,
-                running_processes(data, settings) as running,
-            ):
-                scene = Scene(core, running, gcs, data, settings)
-                with scene.client:
-                    yield scene
-    finally:
-        server.close()
+    with running_gcs(data / "gcs") as gcs, fresh_database(cluster, template=template) as conninfo:
+        settings = {
+            "DATABASE_URL": conninfo,
+            "STARFERRY_MASTER_KEYS": f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}",
+            "SECRET_KEY": secrets.token_urlsafe(32),
+            "STARFERRY_FOLDER_ROOTS": str(data / "destinations"),
+            "STARFERRY_RETRY_SCHEDULE": "0,0",
+            "STARFERRY_GCS_URL": gcs.url,
+            "STARFERRY_LOG_LEVEL": "debug",
+        }
+        with (
+            open_core(Settings(settings, data=data), conninfo) as core,
+            running_processes(data, settings) as running,
+        ):
+            scene = Scene(core, running, gcs, settings)
+            with scene.client:
+                yield scene
 
 
 def test_no_answer_log_event_or_table_shows_a_secret(scene: Scene) -> None:
@@ -161,7 +154,9 @@ def test_no_answer_log_event_or_table_shows_a_secret(scene: Scene) -> None:
     assert scene.haystack.leaks(scene.canaries()) == []
 
 
-@pytest.mark.parametrize("form", [bytes, lambda s: s.hex().encode(), base64.b64encode, lambda s: base64.b64encode(b"{" + s)])
+@pytest.mark.parametrize(
+    "form", [bytes, lambda s: s.hex().encode(), base64.b64encode, lambda s: base64.b64encode(b"{" + s)]
+)
 def test_the_search_finds_what_leaks(form: Any) -> None:
     secret = secrets.token_bytes(20)
     haystack = Haystack()
@@ -206,8 +201,8 @@ def _deliver_well(scene: Scene) -> None:
 def _deliver_badly(scene: Scene) -> None:
     """Provider's replies that quote what they were sent, closed connections, dead keys, missing buckets."""
     scene.access_tokens |= set(scene.gcs.emulator.accounts.tokens())
-    quoting = json.dumps({"error": {"code": 400, "message": f"bad upload_id=x token={scene.gcs.emulator.accounts.tokens()}",
-                                    "errors": [{"reason": "invalid"}]}})  # fmt: skip
+    message = f"bad upload_id=x token={scene.gcs.emulator.accounts.tokens()}"
+    quoting = json.dumps({"error": {"code": 400, "message": message, "errors": [{"reason": "invalid"}]}})
     bucket, config = _bucket(scene)
     scene.gcs.fault(method="PUT", path=f"/b/{bucket}/o.*upload_id", status=400, body=quoting,
                     headers={"Content-Type": "application/json"}, times=0)  # fmt: skip
@@ -236,15 +231,16 @@ def _be_refused(scene: Scene) -> None:
     """Requests with secrets in the wrong place."""
     typo = scene.typo
     full = json.dumps(scene.account)
-    for body in (
-        {"provider": "folder", "display_name": "x", "credentials": {"root": "/nowhere", "password": typo}},
-        {"provider": "google_cloud_storage", "display_name": "x", "credentials": {"bucket": "b", "service_account_json": typo}},
-        {"provider": "google_cloud_storage", "display_name": "x", "credentials": {"service_account_json": full}},
-        {"provider": "google_cloud_storage", "display_name": "x", "credentials": {"bucket": ["b"], "service_account_json": full}},
-        {"provider": "google_cloud_storage", "display_name": "", "credentials": {"bucket": "b", "service_account_json": full}},
-        {"provider": "dropbox", "display_name": "x", "credentials": {"app_key": "k", "app_secret": typo}},
-        {"provider": "google_cloud_storage", "display_name": "x", "credentials": typo},
+    for provider, name, credentials in (
+        ("folder", "x", {"root": "/nowhere", "password": typo}),
+        ("google_cloud_storage", "x", {"bucket": "b", "service_account_json": typo}),
+        ("google_cloud_storage", "x", {"service_account_json": full}),
+        ("google_cloud_storage", "x", {"bucket": ["b"], "service_account_json": full}),
+        ("google_cloud_storage", "", {"bucket": "b", "service_account_json": full}),
+        ("dropbox", "x", {"app_key": "k", "app_secret": typo}),
+        ("google_cloud_storage", "x", typo),
     ):
+        body = {"provider": provider, "display_name": name, "credentials": credentials}
         assert scene.client.post("/api/v1/storage-configs", json=body).status_code == 400
     for cut in (full[: len(full) // 2], f'{{"credentials": "{typo}'):
         headers = {"Content-Type": "application/json"}
@@ -260,8 +256,9 @@ def _look_around(scene: Scene) -> None:
     frame = client.post("/frames/", json=record()).json()
     for route in (
         "/", "/frames/", "/versions/", "/profile/", "/health/", "/healthz", "/readyz", "/metrics", "/nothing",
-        "/api/v1/openapi.json", f"/frames/{frame['id']}/", f"/frames/{frame['id']}/headers/", "/api/v1/events?limit=1000",
-        "/api/v1/storage-configs", "/api/v1/observations", "/api/v1/transfers", "/api/v1/audit/account/admin",
+        "/api/v1/openapi.json", f"/frames/{frame['id']}/", f"/frames/{frame['id']}/headers/",
+        "/api/v1/events?limit=1000", "/api/v1/storage-configs", "/api/v1/observations", "/api/v1/transfers",
+        "/api/v1/audit/account/admin",
     ):  # fmt: skip
         client.get(route)
     for row in client.get("/api/v1/storage-configs").json()["results"]:

@@ -686,6 +686,17 @@ def test_a_start_whose_answer_was_lost_is_given_back_too(harbour: Harbour, monke
     assert harbour.told == [TransferStarted, TransferInterrupted, TransferStarted, TransferCompleted]
 
 
+def test_only_our_own_attempts_are_given_back(harbour: Harbour) -> None:
+    harbour.request()
+    ferry = harbour.ferry("w1")
+    ferry.unsettled[ID] = 1
+    harbour.happens(started(1, "w2"))
+    ferry.settle()
+    assert harbour.told == [TransferStarted]
+    assert not ferry.unsettled
+    harbour.happens(TransferCancelled(reason="end of the test"))
+
+
 def test_a_completion_whose_answer_was_lost_is_a_completion(harbour: Harbour, monkeypatch: pytest.MonkeyPatch) -> None:
     harbour.request()
     append = harbour.log.append

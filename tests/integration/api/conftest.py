@@ -7,17 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.emulators.gcs import RunningGcs, running_gcs
-from tests.postgres import fresh_database, start_test_cluster
+from tests.postgres import fresh_database
 from tests.site import Site, running_site
-
-
-@pytest.fixture(scope="session")
-def api_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = start_test_cluster(tmp_path_factory.mktemp("cluster"))
-    try:
-        yield server.start()
-    finally:
-        server.close()
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +18,9 @@ def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGcs]:
 
 
 @pytest.fixture(scope="module")
-def site(api_cluster: str, gcs: RunningGcs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(
+    cluster: str, template: str, gcs: RunningGcs, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     destinations = folder / "destinations"
     destinations.mkdir()
@@ -36,5 +29,8 @@ def site(api_cluster: str, gcs: RunningGcs, tmp_path_factory: pytest.TempPathFac
         "STARFERRY_RETRY_SCHEDULE": "0.1,0.1,0.1",
         "STARFERRY_GCS_URL": gcs.url,
     }
-    with fresh_database(api_cluster) as conninfo, running_site(folder, conninfo, environment) as running:
+    with (
+        fresh_database(cluster, template=template) as conninfo,
+        running_site(folder, conninfo, environment, prepared=True) as running,
+    ):
         yield running

@@ -25,11 +25,11 @@ class Group:
     def add(self, **changes: Any) -> dict[str, Any]:
         return self.site.post(record(instrument_id=self.name, **changes))
 
-    def ask(self, client: httpx.Client | None = None, **parameters: Any) -> httpx.Response:
+    def ask(self, client: httpx.Client | None = None, /, **parameters: Any) -> httpx.Response:
         # the trailing filter keeps the group apart; an INSTRUME of the query would clash with it
         return (client or self.site.admin).get("/frames/", params={"instrument_id": self.name, **parameters})
 
-    def found(self, client: httpx.Client | None = None, *, by: str = "target_name", **parameters: Any) -> set[Any]:
+    def found(self, client: httpx.Client | None = None, /, *, by: str = "target_name", **parameters: Any) -> set[Any]:
         answer = self.ask(client, **parameters)
         assert answer.status_code == 200, answer.text
         return {frame[by] for frame in answer.json()["results"]}
@@ -418,7 +418,7 @@ def test_a30_all_ten_orderings_go_both_ways(group: Group) -> None:
     assert [row["reduction_level"] for row in by_two] == [2, 1, 0]
 
 
-@pytest.mark.parametrize("ordering", ["", "-observation_date", "target_name", "exposure_time", "-exposure_time,basename"])
+@pytest.mark.parametrize("ordering", ["", "-observation_date", "target_name", "exposure_time", "-exposure_time,id"])
 def test_a30_equal_rows_keep_their_order_from_page_to_page(group: Group, ordering: str) -> None:
     for _ in range(7):
         group.add(exposure_time=None)

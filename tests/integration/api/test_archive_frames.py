@@ -115,6 +115,8 @@ def test_a07_the_headers_are_those_that_were_ingested_last(site: Site) -> None:
     assert site.admin.get(route).json() == {"data": headers}
     site.post(record(basename=name, headers={"ONLY": 1}))
     assert site.admin.get(route).json() == {"data": {"ONLY": 1}}
+    site.post(record(basename=name, headers={"AMENDED": 2}, version_set=[]))
+    assert site.admin.get(route).json() == {"data": {"AMENDED": 2}}
 
 
 def test_a08_related_frames_go_both_ways_and_show_only_what_the_viewer_may_open(site: Site) -> None:
@@ -249,7 +251,7 @@ def test_a45_a_body_of_another_type_is_unsupported(site: Site) -> None:
 
 def test_a45_a_form_is_read_like_an_object_of_texts(site: Site) -> None:
     for sent in ({"data": {"basename": "x"}}, {"data": {"basename": "x"}, "files": {"f": b""}}):
-        answer = site.admin.post("/frames/", **sent)  # type: ignore[arg-type]
+        answer = site.admin.post("/frames/", **sent)
         assert answer.status_code == 400
         assert "basename" not in answer.json()
         assert answer.json()["area"] == ["This field is required."]

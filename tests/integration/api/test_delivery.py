@@ -221,7 +221,8 @@ def test_s61_a_failed_calibration_no_longer_holds_back_deletion(site: Site, outc
     transfer(site.user, "completed", observation=number)
     route = f"/api/v1/frames/{name}/calibration"
     is_problem(site.user.post(route, json={"outcome": outcome}), 403)
-    for bad in ({"outcome": "perhaps"}, {}, {"outcome": outcome, "reason": "a\0"}, []):
+    refused: tuple[Any, ...] = ({"outcome": "perhaps"}, {}, {"outcome": outcome, "reason": "a\0"}, [])
+    for bad in refused:
         is_problem(site.admin.post(route, json=bad), 400)
     is_problem(site.admin.post("/api/v1/frames/nothing/calibration", json={"outcome": outcome}), 404)
     answer = site.admin.post(route, json={"outcome": outcome, "reason": "no flats that night"})

@@ -111,11 +111,12 @@ def test_organization_and_project_destinations_are_not_for_everybody(site: Site)
 
 def test_anonymous_has_nothing_here(site: Site) -> None:
     for method, route in (
-        ("GET", CONFIGS), ("POST", CONFIGS), ("GET", f"{CONFIGS}/x"), ("PATCH", f"{CONFIGS}/x"), ("DELETE", f"{CONFIGS}/x"),
-        ("POST", f"{CONFIGS}/x/test"), ("POST", f"{CONFIGS}/x/retry-failed"), ("GET", OBSERVATIONS),
-        ("POST", OBSERVATIONS), ("GET", f"{OBSERVATIONS}/x"), ("PATCH", f"{OBSERVATIONS}/x"), ("GET", "/api/v1/transfers"),
-        ("GET", "/api/v1/transfers/x"), ("POST", "/api/v1/transfers/x/retry"), ("POST", "/api/v1/transfers/x/cancel"),
-        ("GET", "/api/v1/audit/frame/x"), ("GET", "/api/v1/events"), ("POST", "/api/v1/frames/x/calibration"),
+        ("GET", CONFIGS), ("POST", CONFIGS), ("GET", f"{CONFIGS}/x"), ("PATCH", f"{CONFIGS}/x"),
+        ("DELETE", f"{CONFIGS}/x"), ("POST", f"{CONFIGS}/x/test"), ("POST", f"{CONFIGS}/x/retry-failed"),
+        ("GET", OBSERVATIONS), ("POST", OBSERVATIONS), ("GET", f"{OBSERVATIONS}/x"), ("PATCH", f"{OBSERVATIONS}/x"),
+        ("GET", "/api/v1/transfers"), ("GET", "/api/v1/transfers/x"), ("POST", "/api/v1/transfers/x/retry"),
+        ("POST", "/api/v1/transfers/x/cancel"), ("GET", "/api/v1/audit/frame/x"), ("GET", "/api/v1/events"),
+        ("POST", "/api/v1/frames/x/calibration"),
     ):  # fmt: skip
         problem = is_problem(site.anonymous.request(method, route), 401)
         assert problem["detail"] == "Authentication credentials were not provided.", (method, route)
@@ -340,7 +341,7 @@ def test_transfers_are_filtered_and_paged(site: Site, stranger: httpx.Client) ->
     seen: list[str] = []
     cursor: str | None = ""
     while cursor is not None:
-        parameters = {"observation": number, "limit": 4, **({"cursor": cursor} if cursor else {})}
+        parameters: dict[str, Any] = {"observation": number, "limit": 4, **({"cursor": cursor} if cursor else {})}
         page = site.user.get("/api/v1/transfers", params=parameters).json()
         seen += [row["id"] for row in page["results"]]
         cursor = page["next_cursor"]

@@ -8,6 +8,7 @@ import secrets
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def test_the_same_bytes_again_are_refused_and_nothing_is_written(site: Site) -> 
     data = fits_bytes()
     site.ingest(data, "twice-e00.fits")
     for name in ("twice-e00.fits", "other-e00.fits"):
-        problem = unchanged(site, lambda name=name: send(site, data, name), 409)
+        problem = unchanged(site, partial(send, site, data, name), 409)
         assert "already" in problem["detail"]
         assert problem["type"] == "urn:starferry:AlreadyExists"
 
@@ -70,8 +71,8 @@ def test_the_same_bytes_again_are_refused_and_nothing_is_written(site: Site) -> 
 def test_of_simultaneous_ingests_of_the_same_bytes_one_wins(site: Site) -> None:
     data, files = fits_bytes(), len(site.files())
     with ThreadPoolExecutor(6) as threads:
-        for name in (lambda n: f"same-{data[-1]}-e00.fits", lambda n: f"other{n}-e00.fits"):
-            answers = list(threads.map(lambda n: send(site, data, name(n)), range(6)))  # noqa: B023
+        for names in ([f"{new_name()}.fits"] * 6, [f"{new_name()}.fits" for _ in range(6)]):
+            answers = list(threads.map(send, [site] * 6, [data] * 6, names))
             created = [answer for answer in answers if answer.status_code == 201]
             assert {answer.status_code for answer in answers} <= {201, 409}
             assert len(created) <= 1
@@ -98,7 +99,7 @@ def _absurd() -> bytes:
 
 
 BOMB = gzip.compress(bytes(300 * MIB), 1)
-REFUSED = {
+REFUSED: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "not FITS": (lambda: b"JFIF" * 1000, "a-e00.fits", "FITS"),
     "empty": (lambda: b"", "a-e00.fits", "a-e00.fits"),
     "truncated": (_truncated, "a-e00.fits", "cut short"),
@@ -140,7 +141,7 @@ def test_a_path_in_the_file_name_stays_out_of_the_store(site: Site) -> None:
 @pytest.mark.parametrize("field", ["SITEID", "INSTRUME", "TELID", "PROPID", "OBJECT"])
 @pytest.mark.parametrize("value", ["../../x", "a/b", "x" * 60, "..", "a b", "\\x"])
 def test_odd_header_values_never_lead_out_of_the_store(site: Site, field: str, value: str) -> None:
-    answer = send(site, fits_bytes(**{field: value}), f"{new_name()}.fits")
+    answer = send(site, fits_bytes(**dict[str, Any]({field: value})), f"{new_name()}.fits")
     assert answer.status_code in (201, 422, 400), answer.text
     root = (site.core.settings.data / "files").resolve()
     assert all(path.resolve().is_relative_to(root) for path in site.files())

@@ -200,6 +200,11 @@ def test_holding_and_releasing_uses_up_no_attempt(history: list[Event]) -> None:
     assert transfers.start(released, "w1", NOON)
 
 
+def test_a_released_transfer_is_due_at_once() -> None:
+    released = after(started(), failing(1, 1, minutes=5), HELD, transfers.TransferReleased())
+    assert transfers.start(released, "w1", NOON) == (started(2),)
+
+
 @pytest.mark.parametrize("history", [[HELD], *ENDED])
 def test_what_is_held_or_over_cannot_be_held(history: list[Event]) -> None:
     assert transfers.hold(after(*history), "Full.") == ()
