@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Literal
+
 import msgspec
 
+from domain.accounts import Account
 from domain.errors import Forbidden, NotFound, Unauthenticated
+from domain.frames import Frame
 from domain.observations import Observation
 from domain.storage_configs import StorageConfig
+
+
+DeliveryRight = Literal["own", "copy", "none"]
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -49,6 +57,20 @@ def must_see_config(principal: Principal, config: StorageConfig) -> None:
     must_be_known(principal)
     if not config.exists or config.deleted or not may_use_config(principal, config):
         raise NotFound("There is no such storage configuration.")
+
+
+def may_receive(owner: Account, frame: Frame, now: datetime) -> DeliveryRight:
+    """What the owner of an observation may have of a file that belongs to it.
+
+    `own`: delivered, and deleted from the server where the destination asks for that; for superusers, members of the
+    frame's proposal, and files that were assigned to the observation at ingest. `copy`: delivered only; a public frame
+    whose headers name the observation's number. Anything else stays where it is: a number is easily guessed.
+    """
+    record = frame.record
+    if owner.is_superuser or frame.assigned or (record is not None and record.proposal_id in owner.proposals):
+        return "own"
+    public = record is not None and record.public_date is not None and record.public_date < now
+    return "copy" if public else "none"
 
 
 def must_see_observation(principal: Principal, observation: Observation) -> None:

@@ -121,7 +121,8 @@ def is_calibrated(event: FileProcessed) -> bool:
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """What the commands need to know of a frame."""
+    """What the commands need to know of a frame. `assigned` says that whoever ingested it named the observation, rather
+    than a number in its headers."""
 
     id: int = 0
     record: FrameRecord | None = None
@@ -129,6 +130,7 @@ class Frame(msgspec.Struct, frozen=True):
     versions: tuple[FrameVersion, ...] = ()
     deleted_from_server: frozenset[int] = frozenset()
     observation: str | None = None
+    assigned: bool = False
     calibrated_from: str | None = None
     calibrated: tuple[tuple[str, int], ...] = ()
     calibration_failed: bool = False
@@ -168,6 +170,7 @@ def evolve(frame: Frame, recorded: Recorded) -> Frame:
                 headers=event.headers,
                 versions=frame.versions + event.versions,
                 observation=observation_of(event) or frame.observation,
+                assigned=event.observation is not None or frame.assigned,
                 calibrated_from=event.calibrated_from or frame.calibrated_from,
             )
         case FrameAmended() as event:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from eventsourcing.persistence import StoredEvent
 
+from adapters.event_store.mapper import StoredRow
 from application.ports.event_log import Commit
 from domain.errors import AlreadyExists, StarferryError, StreamConflict
 
@@ -27,17 +27,14 @@ class Batch:
         self._releases: tuple[list[int], list[str]] = ([], [])
         self._guards: tuple[list[int], list[str], list[int]] = ([], [], [])
 
-    def add(self, stored: Sequence[StoredEvent], commit: Commit | None = None) -> None:
+    def add(self, stored: Sequence[StoredRow], commit: Commit | None = None) -> None:
         """Take one more commit (None: bare events without claims, as the library's recorder gives them)."""
         number = len(self.sizes)
         self.sizes.append(len(stored))
-        cmds, ids, versions, topics, states = self._events
-        for event in stored:
-            cmds.append(number)
-            ids.append(str(event.originator_id))
-            versions.append(event.originator_version)
-            topics.append(event.topic)
-            states.append(event.state)
+        columns: Sequence[list[Any]] = self._events[1:]
+        self._events[0].extend([number] * len(stored))
+        for column, values in zip(columns, zip(*stored, strict=True), strict=False):
+            column.extend(values)
         if commit is None:
             return
         for claim in commit.claims:

@@ -12,12 +12,11 @@ from collections.abc import Iterable, Sequence
 from typing import LiteralString
 
 import psycopg
-from eventsourcing.persistence import StoredEvent
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.event_store.append import STATEMENT, Batch
-from adapters.event_store.mapper import EventMapper
+from adapters.event_store.mapper import EventMapper, StoredRow
 from adapters.event_store.names import storable
 from adapters.event_store.reaching import reaching
 from adapters.event_store.recorder import COLUMNS, notification
@@ -29,7 +28,7 @@ MAX_EVENTS = 500
 MAX_BYTES = 4_000_000
 """A transaction stays small enough that those who wait behind it don't notice."""
 
-_Member = tuple[Commit, list[StoredEvent], "asyncio.Future[int]"]
+_Member = tuple[Commit, list[StoredRow], "asyncio.Future[int]"]
 
 
 class GroupCommitLog:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from eventsourcing.persistence import Mapper, MapperDeserialisationError, Notification, StoredEvent
@@ -22,10 +22,22 @@ from domain.errors import InvalidInput
 from domain.event import Cause, Event, Recorded
 
 
-class _Body(msgspec.Struct, frozen=True):
+class StoredRow(NamedTuple):
+    """The library's StoredEvent as a tuple: a third of its cost, and the columns of an append fall out of zip."""
+
+    originator_id: str
+    originator_version: int
+    topic: str
+    state: bytes
+
+
+class _Head(msgspec.Struct, frozen=True):
     v: int
     at: Annotated[datetime, msgspec.Meta(tz=True)]
     by: Cause
+
+
+class _Body(_Head, frozen=True):
     e: msgspec.Raw
 
 
@@ -41,6 +53,7 @@ class EventMapper(Mapper[str]):  # type: ignore[misc]
         self._events = events
         self._upcasters = upcasters
         self._encoder = msgspec.json.Encoder()
+        self._head_decoder = msgspec.json.Decoder(_Head)
         self._body = msgspec.json.Decoder(_Body)
         self._decoders = {topic: msgspec.json.Decoder(cls) for topic, cls in events.items()}
 
@@ -55,30 +68,43 @@ class EventMapper(Mapper[str]):  # type: ignore[misc]
         return StoredEvent(stream, version, event.topic, self.compressor.compress(self.body(at, cause, event)))
 
     def body(self, at: datetime, cause: Cause, event: Event) -> bytes:
-        """The JSON object that is stored of an event. Raises InvalidInput for an event that couldn't be read again.
+        """The JSON object that is stored of an event. Raises InvalidInput for an event that couldn't be read again."""
+        return self._body_of(self._head(at, cause, event.schema), event)
 
-        It is read once here, for what is in the log is there for ever: a value of another type than its field's, or a
-        number that JSON doesn't have, would stop every reader at this position.
-        """
+    def stored_commit(self, commit: Commit) -> list[StoredRow]:
+        """All events of a commit, in the order in which they get positions. Raises InvalidInput."""
+        check_names(commit)
+        compress = self.compressor.compress
+        heads = {
+            schema: self._head(commit.at, commit.cause, schema)
+            for schema in {event.schema for write in commit.writes for event in write.events}
+        }
+        return [
+            StoredRow(write.stream, version, event.topic, compress(self._body_of(heads[event.schema], event)))
+            for write in commit.writes
+            for version, event in enumerate(write.events, start=write.expected + 1)
+        ]
+
+    def _head(self, at: datetime, cause: Cause, schema: int) -> bytes:
+        """What stands before the event itself: the same for all events of a commit."""
+        try:
+            head = self._encoder.encode(_Head(v=schema, at=at, by=cause))
+            self._head_decoder.decode(head)
+        except (msgspec.MsgspecError, UnicodeEncodeError, TypeError) as error:
+            raise InvalidInput(f"This cause or time can't be stored: {error}.") from error
+        return head[:-1] + b',"e":'
+
+    def _body_of(self, head: bytes, event: Event) -> bytes:
+        """Head and event. The event is read once here, for what is in the log is there for ever: a value of another
+        type than its field's, or a number that JSON doesn't have, would stop every reader at this position."""
         try:
             raw = self._encoder.encode(event)
             self._decoders[event.topic].decode(raw)
-            body = self._encoder.encode(_Body(v=event.schema, at=at, by=cause, e=msgspec.Raw(raw)))
-            self._body.decode(body)
-            return body
         except KeyError:
             raise InvalidInput(f"There is no event type {event.topic} in the catalogue.") from None
         except (msgspec.MsgspecError, UnicodeEncodeError, TypeError) as error:
             raise InvalidInput(f"This {event.topic} event can't be stored: {error}.") from error
-
-    def stored_commit(self, commit: Commit) -> list[StoredEvent]:
-        """All events of a commit, in the order in which they get positions. Raises InvalidInput."""
-        check_names(commit)
-        return [
-            self.stored(write.stream, write.expected + number, commit.at, commit.cause, event)
-            for write in commit.writes
-            for number, event in enumerate(write.events, start=1)
-        ]
+        return head + raw + b"}"
 
     def to_domain_event(self, stored_event: StoredEvent) -> Any:
         """The Recorded again. Raises MapperDeserialisationError, naming topic, stream and version."""

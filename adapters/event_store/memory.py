@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Mapping, Sequence
 
-from eventsourcing.persistence import Notification, StoredEvent
+from eventsourcing.persistence import Notification
 
 from adapters.event_store.append import already_there, conflict, required_versions
-from adapters.event_store.mapper import EventMapper
+from adapters.event_store.mapper import EventMapper, StoredRow
 from application.ports.event_log import Batch, Commit
 from domain.errors import Conflict
 from domain.event import Recorded
@@ -84,7 +84,7 @@ class MemoryEventLog:
         with self._lock:
             return self._checkpoints.get(consumer, 0)
 
-    def _store(self, commit: Commit, stored: Sequence[StoredEvent]) -> None:
+    def _store(self, commit: Commit, stored: Sequence[StoredRow]) -> None:
         """Check all that could refuse the commit, then change all. In the order of `starferry.append`: of several
         reasons the same one is told."""
         for stream, version in required_versions(commit):

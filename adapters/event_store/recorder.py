@@ -15,6 +15,7 @@ from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastor
 from psycopg.rows import dict_row, tuple_row
 
 from adapters.event_store.append import STATEMENT, Batch
+from adapters.event_store.mapper import StoredRow
 
 EVENTS_TABLE = "starferry_events"
 
@@ -70,7 +71,9 @@ class StarferryRecorder(PostgresApplicationRecorder):  # type: ignore[misc]
         if not stored_events:
             return []
         batch = Batch()
-        batch.add(stored_events)
+        batch.add(
+            [StoredRow(str(e.originator_id), e.originator_version, e.topic, bytes(e.state)) for e in stored_events]
+        )
         with self.datastore.get_connection() as connection:
             row = connection.cursor().execute(STATEMENT, batch.parameters(), prepare=True).fetchone()
         (result,) = batch.results(row["last_position"], row["outcomes"])

@@ -73,14 +73,19 @@ def worker(data: Path | None) -> None:
 
     with opened(data) as core:
         identity = WorkerIdentity(core.conninfo)
-        ferry = core.ferry(identity.name)
+        ferry, sweep = core.ferry(identity.name), core.sweep()
+
+        def settle_and_sweep() -> dict[str, int]:
+            ferry.settle()
+            return sweep.run()
+
         try:
             asyncio.run(
                 _until_stopped(
                     run_worker(
                         core.conninfo,
                         ferry.carry,
-                        core.sweep().run,
+                        settle_and_sweep,
                         concurrency=core.settings["STARFERRY_WORKERS"],
                         sweep_seconds=core.settings["STARFERRY_SWEEP_SECONDS"],
                     )

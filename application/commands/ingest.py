@@ -117,8 +117,11 @@ def ingest_file(
         raise _known(filename)
     described = reader.describe(staged.file, filename)
     raw = _raw_frame(log, calibrated_from)
-    if raw and described.record.observation_id is None:
-        observation = observation or raw.observation  # a calibrated file belongs where its raw frame does
+    if raw and raw.record and described.record.observation_id is None:  # it belongs where its raw frame does
+        if raw.assigned:
+            observation = observation or raw.observation
+        record = msgspec.structs.replace(described.record, observation_id=raw.record.observation_id)
+        described = msgspec.structs.replace(described, record=record)
     stored = store.keep(
         staged,
         described.path,

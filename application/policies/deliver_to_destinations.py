@@ -1,7 +1,7 @@
 """DeliverToDestinations: every file goes to every destination of its observation that wants its kind.
 
 FileProcessed asks for raw files, CalibrationCompleted for calibrated ones, DestinationsSelected for all that arrived
-before. The id of a transfer follows from version and destination, so asking twice is asking once.
+before. What the observation's owner may not have (application/permissions.may_receive) isn't sent. The id of a transfer follows from version and destination, so asking twice is asking once.
 """
 
 from __future__ import annotations
@@ -10,16 +10,21 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import msgspec
+import structlog
 
+from application.permissions import DeliveryRight, may_receive
 from application.policies.policy import commit_of, with_claims
 from application.ports.event_log import Commit, EventLog
 from application.ports.lookups import FrameLookup
-from domain import destination_paths, frames, observations, storage_configs, transfers
+from domain import accounts, destination_paths, frames, observations, storage_configs, transfers
 from domain.event import Recorded
 from domain.frames import CalibrationCompleted, FileProcessed, Frame, FrameVersion, is_calibrated, observation_of
 from domain.observations import DestinationsSelected, Observation
 from domain.storage_configs import Content, StorageConfig
 from domain.transfers import TransferRequested
+
+
+logger = structlog.get_logger()
 
 
 class _Delivery(msgspec.Struct, frozen=True):
@@ -51,6 +56,8 @@ class DeliverToDestinations:
             for delivery in self._deliveries(recorded, known)
             if known.get(delivery.observation, Observation()).destinations
         ]
+        rights = self._rights(deliveries, known, now)
+        deliveries = [delivery for delivery in deliveries if rights[delivery.version.id] != "none"]
         configs = self._configs(known[delivery.observation] for delivery in deliveries)
         wanted = {
             transfers.transfer_id(delivery.version.id, config_id): (delivery, configs[config_id])
@@ -72,8 +79,30 @@ class DeliverToDestinations:
         for transfer, (delivery, config, path) in new.items():
             free = _free_path(path, delivery.version.id, config.id, occupied)
             occupied.add(destination_paths.path_claim(config.id, free))
-            commits.append(self._request(transfer, delivery, config, known[delivery.observation].owner, free, now))
+            delete = config.settings.delete_from_server and rights[delivery.version.id] == "own"
+            owner = known[delivery.observation].owner
+            commits.append(self._request(transfer, delivery, config, owner, free, now, delete=delete))
         return commits
+
+    def _rights(
+        self, deliveries: Sequence[_Delivery], known: dict[str, Observation], now: datetime
+    ) -> dict[int, DeliveryRight]:
+        """What the owners of these deliveries' observations may have, by version."""
+        owners = {known[delivery.observation].owner for delivery in deliveries}
+        found = self._log.load_many([accounts.stream_of(owner) for owner in owners])
+        folded = {owner: accounts.fold(found.get(accounts.stream_of(owner), ())) for owner in owners}
+        rights = {
+            delivery.version.id: may_receive(folded[known[delivery.observation].owner], delivery.frame, now)
+            for delivery in deliveries
+        }
+        for delivery in deliveries:
+            if rights[delivery.version.id] == "none":
+                logger.warning(
+                    "not delivered: the observation's owner isn't in the frame's proposal",
+                    observation=delivery.observation,
+                    frame=delivery.frame.record.basename if delivery.frame.record else "",
+                )
+        return rights
 
     def _observations(self, batch: Sequence[Recorded]) -> dict[str, Observation]:
         """The observations that these events speak of, as far as somebody has submitted them."""
@@ -91,7 +120,8 @@ class DeliverToDestinations:
             return
         match recorded.event:
             case FileProcessed() as event if not is_calibrated(event):
-                frame = Frame(id=event.frame_id, record=event.record, versions=event.versions)
+                assigned = event.observation is not None
+                frame = Frame(id=event.frame_id, record=event.record, versions=event.versions, assigned=assigned)
                 for version in event.versions:
                     yield _Delivery(recorded, observation, frame, version, "raw")
             case CalibrationCompleted() as event:
@@ -130,6 +160,8 @@ class DeliverToDestinations:
         owner: str,
         path: str,
         now: datetime,
+        *,
+        delete: bool,
     ) -> Commit:
         record, version = delivery.frame.record, delivery.version
         assert record is not None
@@ -150,7 +182,7 @@ class DeliverToDestinations:
             hashes=version.hashes,
             observation=delivery.observation,
             owner=owner,
-            delete_from_server=config.settings.delete_from_server,
+            delete_from_server=delete,
         )
         commit = commit_of(self.name, delivery.trigger, transfers.stream_of(transfer), 0, requested, now=now)
         return with_claims(commit, destination_paths.path_claim(config.id, path))

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from statistics import median
+from typing import Any
 
 import psycopg
 
 from adapters.event_store.log import PostgresEventLog
+from adapters.event_store.mapper import StoredRow
 from adapters.postgres.migrate import migrate
 from application.ports.event_log import Commit, Write
 from domain.event import Cause
-from domain.transfers import TransferRequested, stream_of, transfer_id
+from domain.transfers import TransferCompleted, stream_of, transfer_id
 from tests.benchmarks import machine
 from tests.benchmarks.report import Row
 from tests.benchmarks.session import Session
 from tests.postgres import fresh_database
 
-EVENTS, ROUNDS, COMMITS = 500, 10, 20
+EVENTS, ROUNDS, COMMITS, WRITERS = 500, 10, 20, 4
 GOAL = 0.5
 CAUSE = Cause(actor="policy:DeliverToDestinations", via="policy", correlation="0123456789abcdef", causation=1234567)
 COPY = "COPY plain_events (originator_id, originator_version, topic, state, notification_id) FROM STDIN (FORMAT BINARY)"
@@ -35,78 +40,74 @@ CREATE UNIQUE INDEX plain_events_notification_id_idx ON plain_events (notificati
 def run(session: Session) -> Iterator[Row]:
     """See the module."""
     machine.reset_peak(os.getpid())
-    with fresh_database(session.installation.conninfo) as conninfo:
+    alone: list[float] = []
+    together: list[float] = []
+    copied: list[float] = []
+    sizes: list[int] = []
+    with fresh_database(session.installation.conninfo) as conninfo, ThreadPoolExecutor(WRITERS) as writers:
         migrate(conninfo)
         log = PostgresEventLog(conninfo)
-        ours: list[float] = []
-        copied: list[float] = []
-        copied_whole: list[float] = []
-        sizes: list[int] = []
         with psycopg.connect(conninfo, autocommit=True) as connection:
             connection.execute(TABLE)
             for round_ in range(ROUNDS):
-                commits = [requests(round_ * COMMITS * EVENTS + k * EVENTS, EVENTS) for k in range(COMMITS)]
-                begun = time.perf_counter()
-                for commit in commits:
-                    log.append(commit)
-                ours.append(COMMITS * EVENTS / (time.perf_counter() - begun))
-                rows = [log.mapper.stored_commit(commit) for commit in commits]
-                sizes += [len(event.state) for event in rows[0]]
                 first = round_ * 2 * COMMITS * EVENTS
-                copied.append(_copy(connection, rows, first, ""))
-                flat = [[event for batch in rows for event in batch]]
-                copied_whole.append(_copy(connection, flat, first + COMMITS * EVENTS, "x"))
+                commits = [completions(first + k * EVENTS, EVENTS) for k in range(2 * COMMITS)]
+                alone.append(_rate(lambda work: deque(map(log.append, work), 0), commits[:COMMITS]))
+                together.append(_rate(lambda work: deque(writers.map(log.append, work), 0), commits[COMMITS:]))
+                rows = [log.mapper.stored_commit(commit) for commit in commits[:COMMITS]]
+                sizes += [len(event.state) for event in rows[0]]
+                copied.append(_rate(partial(_copy, connection, first), rows))
         log.close()
-    yield Row(
-        name="append, batches of 500",
-        figure=median(ours),
-        unit="events/s",
-        partner="COPY in batches of 500",
-        partner_figure=median(copied),
-        goal=f">= {GOAL} of COPY",
-        reached=median(ours) >= GOAL * median(copied),
-        peak=machine.peak(os.getpid()),
-        note=f"encoding included; states of {median(sizes):.0f} B; best {max(ours):,.0f}, COPY {max(copied):,.0f}; "
-        f"COPY of {COMMITS * EVENTS:,} rows a transaction {median(copied_whole):,.0f}",
-    )
+    peak = machine.peak(os.getpid())
+    for name, ours, goal in (("one writer", alone, None), (f"{WRITERS} writers", together, GOAL)):
+        yield Row(
+            name=f"append, batches of 500, {name}",
+            figure=median(ours),
+            unit="events/s",
+            partner="COPY under the same lock",
+            partner_figure=median(copied),
+            goal=f">= {goal} of COPY" if goal else "",
+            reached=median(ours) >= goal * median(copied) if goal else None,
+            peak=peak,
+            note=f"encoding included, COPY's rows are encoded beforehand; states of {median(sizes):.0f} B; "
+            f"best {max(ours):,.0f}, COPY {max(copied):,.0f}",
+        )
 
 
-def requests(first: int, count: int) -> Commit:
-    """A commit of transfer requests, each the first event of its stream, as the policy makes them."""
-    events = [
-        TransferRequested(
-            id=transfer_id(number, "cfg_0123456789abcdef"),
-            storage_config="cfg_0123456789abcdef",
-            provider="google_cloud_storage",
-            frame=f"lsc1m0a-fa15-20260412-{number:07d}-e00",
-            frame_id=number,
-            version_id=number,
-            filename=f"lsc1m0a-fa15-20260412-{number:07d}-e00.fits.fz",
-            content="raw",
+def completions(first: int, count: int) -> Commit:
+    """A commit of events with some 300 B of JSON, each the first of its stream."""
+    events = {
+        transfer_id(number, "cfg-0123456789abcdef"): TransferCompleted(
+            attempt=1,
             destination_path=f"/fits/PROP001/NGC_1/lsc1m0a-fa15-20260412-{number:07d}-e00.fits.fz",
-            store_path=f"lsc/fa15/20260412/raw/lsc1m0a-fa15-20260412-{number:07d}-e00.fits.fz",
-            store_key=f"{number * 2654435761 % 2**128:032x}",
-            md5=f"{number * 40503 % 2**128:032x}",
-            observation=str(number // 10),
-            owner="astronomer",
+            remote_id=str(number * 2654435761),
+            bytes_sent=number,
+            verified={"md5": f"{number * 40503 % 2**128:032x}"},
         )
         for number in range(first, first + count)
-    ]
+    }
     return Commit(
-        writes=tuple(Write(stream_of(event.id), 0, (event,)) for event in events), cause=CAUSE, at=datetime.now(UTC)
+        writes=tuple(Write(stream_of(transfer), 0, (event,)) for transfer, event in events.items()),
+        cause=CAUSE,
+        at=datetime.now(UTC),
     )
 
 
-def _copy(connection: psycopg.Connection[tuple[object, ...]], batches: list, first: int, mark: str) -> float:  # type: ignore[type-arg]
-    """Rows a second, one transaction a batch. `mark` keeps the ids of two copies of the same rows apart."""
-    position = first
+def _rate(work: Callable[[list[Any]], object], commits: list[Any]) -> float:
+    """Events a second of COMMITS commits."""
     begun = time.perf_counter()
+    work(commits)
+    return COMMITS * EVENTS / (time.perf_counter() - begun)
+
+
+def _copy(connection: psycopg.Connection[tuple[object, ...]], first: int, batches: list[list[StoredRow]]) -> None:
+    """One transaction a batch, each holding the lock that keeps positions in order."""
+    position = first
     for batch in batches:
-        with connection.cursor() as cursor, cursor.copy(COPY.encode()) as copy:
-            copy.set_types(["text", "int8", "text", "bytea", "int8"])
-            for event in batch:
-                position += 1
-                copy.write_row(
-                    (mark + event.originator_id, event.originator_version, event.topic, event.state, position)
-                )
-    return (position - first) / (time.perf_counter() - begun)
+        with connection.transaction(), connection.cursor() as cursor:
+            cursor.execute(b"SELECT pg_advisory_xact_lock(7236837104)", prepare=True)
+            with cursor.copy(COPY.encode()) as copy:
+                copy.set_types(["text", "int8", "text", "bytea", "int8"])
+                for event in batch:
+                    position += 1
+                    copy.write_row((*event, position))

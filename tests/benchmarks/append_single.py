@@ -20,7 +20,7 @@ from adapters.event_store.group_commit import GroupCommitLog
 from adapters.event_store.mapper import EventMapper
 from adapters.postgres.migrate import migrate
 from tests.benchmarks import machine
-from tests.benchmarks.append_batches import requests
+from tests.benchmarks.append_batches import completions
 from tests.benchmarks.report import Row
 from tests.benchmarks.session import Session
 from tests.postgres import fresh_database
@@ -63,14 +63,14 @@ async def _group_commit(conninfo: str, numbers: Iterator[int]) -> float:
     ) as pool:
         log = GroupCommitLog(pool)
         for _ in range(3):
-            await log.append(requests(next(numbers), 1))
+            await log.append(completions(next(numbers), 1))
         done = 0
         begun = time.perf_counter()
 
         async def client() -> None:
             nonlocal done
             while time.perf_counter() - begun < SECONDS:
-                await log.append(requests(next(numbers), 1))
+                await log.append(completions(next(numbers), 1))
                 done += 1
 
         await asyncio.gather(*(client() for _ in range(CONCURRENT)))
@@ -102,7 +102,7 @@ def _stock(conninfo: str, numbers: Iterator[int], threads: int) -> float:
     def fresh() -> list[StoredEvent]:
         with lock:
             number = next(numbers)
-        return mapper.stored_commit(requests(number, 1))
+        return mapper.stored_commit(completions(number, 1))
 
     def client(place: int) -> None:
         while time.perf_counter() - begun < SECONDS:

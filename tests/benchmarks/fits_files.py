@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ def write_fits(folder: Path, frame: Payload, size: int, **cards: Any) -> Path:
         if name not in STRUCTURE:
             header[name] = value
     rows = max(1, size // (2 * WIDTH))
-    block = np.random.default_rng(abs(hash(frame["basename"]))).integers(0, 30_000, (min(rows, 512), WIDTH), np.int16)
+    seed = zlib.crc32(frame["basename"].encode())
+    block = np.random.default_rng(seed).integers(0, 30_000, (min(rows, 512), WIDTH), np.int16)
     path = folder / f"{frame['basename']}.fits"
     head = fits.Header([("SIMPLE", True), ("BITPIX", 16), ("NAXIS", 2), ("NAXIS1", WIDTH), ("NAXIS2", rows)])
     head.extend(header, strip=False)

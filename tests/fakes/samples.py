@@ -9,7 +9,8 @@ from datetime import datetime
 import msgspec
 
 from application.ports.event_log import Commit, EventLog, Write
-from domain import frames, observations, storage_configs, transfers
+from domain import accounts, frames, observations, storage_configs, transfers
+from domain.accounts import AccountChanged, AccountCreated
 from domain.event import Cause, Event, Recorded
 from domain.frame_record import FrameRecord
 from domain.frames import FileProcessed, FrameVersion
@@ -149,7 +150,10 @@ def completed(attempt: int = 1) -> TransferCompleted:
 
 
 def submitted(log: EventLog, observation: str, *destinations: str) -> int:
-    """Record an observation of ana's with these destinations."""
+    """Record an observation of ana's with these destinations; ana is a member of the samples' proposal."""
+    if not log.load(accounts.stream_of("ana")):
+        member = AccountChanged(is_superuser=False, is_staff=False, active=True, proposals=("PROP-1",))
+        record(log, accounts.stream_of("ana"), AccountCreated(username="ana"), member)
     events: list[Event] = [
         ObservationSubmitted(id=observation, owner="ana", name="Andromeda", project="Galaxy Survey", target="M31")
     ]
