@@ -13,6 +13,8 @@ from domain.errors import RetryLater
 
 WAIT_SECONDS = 5.0
 POLL_SECONDS = 0.005
+LARGEST_NUMBER = 2_147_483_647
+"""Of an observation, as the OCS has them."""
 
 
 class ReadModelLookups:
@@ -23,7 +25,7 @@ class ReadModelLookups:
 
     def frames_of_observation(self, observation: str, *, at_least: int) -> Sequence[str]:
         """See FrameLookup."""
-        number = int(observation) if observation.isdecimal() and len(observation) < 10 else None
+        number = int(observation) if observation.isdecimal() and int(observation[:11]) <= LARGEST_NUMBER else None
         rows = self._rows(
             "frames",
             at_least,

@@ -12,6 +12,7 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 
 from adapters.destinations.connection_test import run_checks, write_and_remove
 from adapters.destinations.gcs_client import Connection, loopback_only
+from adapters.destinations.gcs_connections import IdleConnections
 from adapters.destinations.gcs_errors import UnexpectedReply, classified, classify
 from adapters.destinations.gcs_resumable import QUANTUM, Confirmed, Finished, Lost, Progress, ResumableUploads, Taken
 from adapters.destinations.hash_match import settled
@@ -27,7 +28,8 @@ class GcsDestination:
 
     `service_account_info` is the parsed JSON key. `endpoint` replaces Google's addresses, for tests, and has to be on
     this machine. `chunk_size` is a multiple of 256 KiB; 8 MiB was the fastest on loopback, larger ones help on lines
-    with a long round trip. `timeout` is in seconds, for each step that the network takes.
+    with a long round trip. `timeout` is in seconds, for each step that the network takes. `connections` are shared with
+    other destinations; alone, the connection lives until it is let go.
 
     A session's `state` is the address of the resumable upload, a capability: `{"url": …}`, or empty when an equal
     object is there already. `remote_id` is the object's generation. Whole uploads are resumable ones, small files
@@ -43,6 +45,7 @@ class GcsDestination:
         *,
         timeout: float = 60.0,
         probe_folder: str = "/",
+        connections: IdleConnections | None = None,
     ) -> None:
         if chunk_size <= 0 or chunk_size % QUANTUM:
             raise Misconfigured("The chunk size for Google Cloud Storage has to be a multiple of 256 KiB.")
@@ -52,6 +55,7 @@ class GcsDestination:
         self._endpoint = loopback_only(endpoint)
         self._timeout = timeout
         self._probe_folder = probe_folder
+        self._connections = connections or IdleConnections()
         self._granted: frozenset[str] = frozenset()
         self._finished: dict[str, Arrived] = {}
 
@@ -141,13 +145,14 @@ class GcsDestination:
                 self._uploads.cancel(url)
 
     def close(self) -> None:
-        """Close the connections, if there are any."""
+        """Give the connection back, if there is one."""
         if "_connection" in self.__dict__:
-            self._connection.close()
+            self._connections.give_back(self._connection)
+            del self.__dict__["_connection"]
 
     @cached_property
     def _connection(self) -> Connection:
-        return Connection(self._info, self._endpoint)
+        return self._connections.take(self._info, self._endpoint)
 
     @cached_property
     def _bucket(self) -> Any:

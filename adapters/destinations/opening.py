@@ -6,12 +6,15 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapters.destinations.folder import FolderDestination
 from application.ports.destination import Destination
 from domain.errors import GiveUp, InvalidInput
 from domain.storage_configs import Provider, StorageConfig
+
+if TYPE_CHECKING:
+    from adapters.destinations.gcs_connections import IdleConnections
 
 SERVED: frozenset[Provider] = frozenset({"folder", "google_cloud_storage"})
 
@@ -22,6 +25,7 @@ class Destinations:
     def __init__(self, folder_roots: Sequence[Path], *, gcs_endpoint: str = "") -> None:
         self._folder_roots = tuple(folder_roots)
         self._gcs_endpoint = gcs_endpoint or None
+        self._gcs_connections: IdleConnections | None = None
 
     @contextmanager
     def __call__(self, config: StorageConfig, secrets: Mapping[str, str]) -> Iterator[Destination]:
@@ -47,10 +51,18 @@ class Destinations:
             case "folder":
                 return FolderDestination(Path(config.options["root"]), self._folder_roots, probe_folder=probe_folder)
             case "google_cloud_storage":
-                from adapters.destinations.google_cloud_storage import GcsDestination  # the SDK is large
+                from adapters.destinations.gcs_connections import IdleConnections  # the SDK is large
+                from adapters.destinations.google_cloud_storage import GcsDestination
 
+                self._gcs_connections = self._gcs_connections or IdleConnections()
                 account = _service_account(secrets.get("service_account_json", ""))
-                return GcsDestination(config.options["bucket"], account, self._gcs_endpoint, probe_folder=probe_folder)
+                return GcsDestination(
+                    config.options["bucket"],
+                    account,
+                    self._gcs_endpoint,
+                    probe_folder=probe_folder,
+                    connections=self._gcs_connections,
+                )
             case _:
                 raise GiveUp(f"This version of Starferry can't deliver to {config.provider}.")
 
