@@ -21,7 +21,8 @@ class PostgresPasswords:
         check_password(password)
         with self._pool.connection() as connection:
             connection.execute(
-                "INSERT INTO starferry.password VALUES (%s, %s) ON CONFLICT (username) DO UPDATE SET hash = excluded.hash",
+                "INSERT INTO starferry.password VALUES (%s, %s) "
+                "ON CONFLICT (username) DO UPDATE SET hash = excluded.hash",
                 (username, self._hasher.hash(password)),
             )
 

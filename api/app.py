@@ -17,7 +17,7 @@ from litestar.types import Message, Scope
 
 from api import files, health
 from api.bootstrap import open_core
-from api.ocs import answers, frames, other
+from api.ocs import answers, frames, login, other
 from api.ocs.negotiation import negotiate
 from api.serving import AnyRequest, open_serving
 from api.settings import Settings
@@ -59,7 +59,15 @@ OWN_API = Router(
 )
 OCS = Router(
     "/",
-    route_handlers=[other.root, other.list_versions, other.version_detail, other.profile, other.health, frames.router],
+    route_handlers=[
+        other.root,
+        other.list_versions,
+        other.version_detail,
+        other.profile,
+        other.health,
+        login.token_for_password,
+        frames.router,
+    ],
     before_request=negotiate,
 )
 OTHERS: list[Any] = [

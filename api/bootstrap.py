@@ -1,4 +1,4 @@
-"""The wiring of everything, on one page: which adapter serves which port, which policies run, which read models exist."""
+"""The wiring of everything, on one page: which adapter serves which port, which policies and read models there are."""
 
 from __future__ import annotations
 

@@ -25,7 +25,8 @@ class Links:
         expires = (int(time.time()) // 3600 + HOURS) * 3600
 
         def link(version_id: int, filename: str) -> str:
-            return f"{base}/files/{version_id}/{quote(filename)}?expires={expires}&signature={self._sign(version_id, expires)}"
+            signature = self._sign(version_id, expires)
+            return f"{base}/files/{version_id}/{quote(filename)}?expires={expires}&signature={signature}"
 
         return link
 

@@ -11,11 +11,7 @@ import structlog
 
 def configure_logging(level: str) -> None:
     """Structured logs on standard error: readable on a terminal, JSON elsewhere."""
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer()
-        if sys.stderr.isatty()
-        else structlog.processors.JSONRenderer()
-    )
+    renderer: Any = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

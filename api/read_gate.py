@@ -57,9 +57,7 @@ class ReadGate:
         deadline = time.monotonic() + WAIT_SECONDS
         while True:
             async with self._pool.connection() as connection:
-                cursor = await connection.execute(
-                    "SELECT min(position) FROM starferry.projection WHERE failure = ''"
-                )
+                cursor = await connection.execute("SELECT min(position) FROM starferry.projection WHERE failure = ''")
                 row = await cursor.fetchone()
             self._reached = max(self._reached, int(row[0] or 0) if row else 0)
             if self._reached >= position or time.monotonic() > deadline:

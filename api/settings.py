@@ -83,7 +83,9 @@ CONFIGURATION_TYPES = "BIAS,DARK,EXPOSE,SPECTRUM,LAMPFLAT,SKYFLAT,STANDARD,TRAIL
 SETTINGS = {
     setting.name: setting
     for setting in (
-        Setting("DATABASE_URL", "", "PostgreSQL 14 or later; empty: the embedded one, or DB_HOST and its kin", _text, True),
+        Setting(
+            "DATABASE_URL", "", "PostgreSQL 14 or later; empty: the embedded one, or DB_HOST and its kin", _text, True
+        ),
         Setting("DB_HOST", "", "the same in OCS's words"),
         Setting("DB_PORT", "5432", "port of DB_HOST", _positive),
         Setting("DB_NAME", "archive", "database at DB_HOST"),
@@ -105,15 +107,23 @@ SETTINGS = {
         Setting("S3_ADDRESSING_STYLE", "virtual", "addressing of the s3 store", _one_of("virtual", "path", "auto")),
         Setting("S3_DAYS_TO_IA_STORAGE", "60", "days until infrequent-access storage, or `off`", _days),
         Setting("STARFERRY_DATA", "./data", "folder for everything that is kept on this machine"),
-        Setting("STARFERRY_PUBLIC_URL", "", "how clients reach the API; empty: as the request says", lambda v: v.rstrip("/")),
-        Setting("STARFERRY_MASTER_KEYS", "", "master keys `id:base64,…`; empty: a key file in the data folder", _text, True),
-        Setting("STARFERRY_FOLDER_ROOTS", "", "absolute paths that folder destinations may use, separated by `:`", _paths),
+        Setting(
+            "STARFERRY_PUBLIC_URL", "", "how clients reach the API; empty: as the request says", lambda v: v.rstrip("/")
+        ),
+        Setting(
+            "STARFERRY_MASTER_KEYS", "", "master keys `id:base64,…`; empty: a key file in the data folder", _text, True
+        ),
+        Setting(
+            "STARFERRY_FOLDER_ROOTS", "", "absolute paths that folder destinations may use, separated by `:`", _paths
+        ),
         Setting("STARFERRY_RETRY_SCHEDULE", "300,600,1200", "seconds to wait after each failure", _seconds),
         Setting("STARFERRY_WORKERS", "4", "transfers that one worker process carries at a time", _positive),
         Setting("STARFERRY_SWEEP_SECONDS", "60", "how often a worker looks for what got stuck", float),
         Setting("STARFERRY_MAX_FRAME_BYTES", str(16 << 30), "most bytes of a file, also unpacked", _positive),
         Setting("STARFERRY_TOKEN", "", "token for `starferry ingest --api-root`", _text, True),
-        Setting("STARFERRY_LOG_LEVEL", "info", "least level that is logged", _one_of("debug", "info", "warning", "error")),
+        Setting(
+            "STARFERRY_LOG_LEVEL", "info", "least level that is logged", _one_of("debug", "info", "warning", "error")
+        ),
         Setting("STARFERRY_DROPBOX_URL", "", "send the Dropbox SDK here (loopback, for tests)", _loopback_url),
         Setting("STARFERRY_GOOGLE_DRIVE_URL", "", "send the Drive SDK here (loopback, for tests)", _loopback_url),
         Setting("STARFERRY_GCS_URL", "", "send the Cloud Storage SDK here (loopback, for tests)", _loopback_url),

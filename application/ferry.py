@@ -257,9 +257,7 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
                 case _:
                     return ()
 
-        transact(
-            self.log, storage_configs.stream_of(config.id), decide, cause=self._cause(), now=now
-        )
+        transact(self.log, storage_configs.stream_of(config.id), decide, cause=self._cause(), now=now)
 
     def _load(self, transfer_id: str) -> Transfer:
         return transfers.fold(self.log.load(transfers.stream_of(transfer_id)))

@@ -13,7 +13,6 @@ from domain.frames import Frame
 from domain.observations import Observation
 from domain.storage_configs import StorageConfig
 
-
 DeliveryRight = Literal["own", "copy", "none"]
 
 

@@ -1,9 +1,9 @@
 """The Transfer aggregate: one version going to one destination, from the request to a verified copy.
 
-    pending ──start──▶ in_progress ──complete──▶ completed
-       ▲  ◀─attempt failed / interrupted─┘  │
-       │                                    └──last attempt, or no retry can mend it──▶ failed ──retry──▶ pending
-       └─hold / release: pending, but waiting for the destination          any of these ──cancel──▶ cancelled
+pending ──start──▶ in_progress ──complete──▶ completed
+   ▲  ◀─attempt failed / interrupted─┘  │
+   │                                    └──last attempt, or no retry can mend it──▶ failed ──retry──▶ pending
+   └─hold / release: pending, but waiting for the destination          any of these ──cancel──▶ cancelled
 """
 
 from __future__ import annotations

@@ -45,7 +45,8 @@ class DeliveryQueries:
             parameters.append(value)
         if not viewer.is_superuser:
             conditions.append(
-                "(t.owner = %s OR t.storage_config IN (SELECT id FROM read_storage_configs.storage_config WHERE owner = %s))"
+                "(t.owner = %s OR t.storage_config IN "
+                "(SELECT id FROM read_storage_configs.storage_config WHERE owner = %s))"
             )
             parameters += [viewer.username, viewer.username]
         statement = f"{_TRANSFER} WHERE {' AND '.join(conditions)} ORDER BY t.number DESC LIMIT %s"

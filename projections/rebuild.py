@@ -53,7 +53,9 @@ def rebuild(
         connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
         with connection.transaction():
             build_schema(connection, projection, schema, with_indexes=False)
-        position = _catch_up(connection, log, projection, schema, 0, _live_position(connection, projection, log), report)
+        position = _catch_up(
+            connection, log, projection, schema, 0, _live_position(connection, projection, log), report
+        )
         connection.execute(f"SET search_path TO {schema}".encode())
         connection.execute(projection.indexes.encode())
         connection.execute(b"RESET search_path")
@@ -74,7 +76,9 @@ def rebuild(
 
 
 def _lock(connection: psycopg.Connection[Any], name: str) -> None:
-    row = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", (REBUILD_LOCK & 0x7FFFFFFF, name)).fetchone()
+    row = connection.execute(
+        "SELECT pg_try_advisory_lock(%s, hashtext(%s))", (REBUILD_LOCK & 0x7FFFFFFF, name)
+    ).fetchone()
     if row != (True,):
         raise Conflict(f"Another rebuild of {name} is running; wait for it to end.")
     connection.execute(f"DROP SCHEMA IF EXISTS old_{name} CASCADE".encode())

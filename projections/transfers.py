@@ -73,7 +73,9 @@ class TransfersProjection:
         transfer = recorded.stream.removeprefix("transfer:")
 
         def change(assignments: str, *values: object) -> None:
-            cursor.execute(f"UPDATE transfer SET {assignments} WHERE id = %s".encode(), (*values, transfer), prepare=True)
+            cursor.execute(
+                f"UPDATE transfer SET {assignments} WHERE id = %s".encode(), (*values, transfer), prepare=True
+            )
 
         match recorded.event:
             case TransferRequested() as event:

@@ -9,7 +9,7 @@ import rich_click as click
 
 from adapters.ids import new_token
 from api.cli.opening import data_option, opened, operator
-from application.commands.accounts import create_token, create_user, set_password
+from application.commands.accounts import create_token, create_user, revoke_token, set_password
 from domain.errors import InvalidInput
 
 
@@ -22,7 +22,7 @@ def user() -> None:
 @click.argument("name")
 @click.option("--superuser", is_flag=True, help="May ingest, and sees everything.")
 @click.option("--password-stdin", is_flag=True, help="Read a password from standard input; without one, tokens only.")
-@click.option("--proposal", "proposals", multiple=True, help="A proposal whose frames the user may see; repeat for more.")
+@click.option("--proposal", "proposals", multiple=True, help="A proposal of the user's; repeat for more.")
 @data_option
 def create(name: str, superuser: bool, password_stdin: bool, proposals: tuple[str, ...], data: Path | None) -> None:
     """Create a user."""
@@ -68,3 +68,13 @@ def create_for(name: str, data: Path | None) -> None:
     with opened(data) as core:
         create_token(core.log, core.clock, operator(), name, fresh)
     click.echo(fresh)
+
+
+@token.command("revoke")
+@click.argument("name")
+@data_option
+def revoke(name: str, data: Path | None) -> None:
+    """End a user's token, read from standard input."""
+    with opened(data) as core:
+        revoke_token(core.log, core.clock, operator(), name, sys.stdin.readline().strip())
+    click.echo(f"That token of {name} is no longer good.", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import sys
@@ -62,10 +63,8 @@ def _program() -> str:
 
 def _create_login(core: Core, login: Path) -> None:
     password, token = secrets.token_urlsafe(9), new_token()
-    try:
+    with contextlib.suppress(NotAllowedNow):  # a demo that was stopped half way
         create_user(core.log, core.passwords, core.clock, operator(), USER, is_superuser=True)
-    except NotAllowedNow:
-        pass  # a demo that was stopped half way
     set_password(core.log, core.passwords, core.clock, operator(), USER, password)
     create_token(core.log, core.clock, operator(), USER, token)
     login.touch(mode=0o600)
@@ -145,5 +144,7 @@ class _Api:
 
     def _answer(self, answer: requests.Response) -> Any:
         if answer.status_code >= 400:
-            raise RetryLater(f"The demo's request to {answer.url} was answered with {answer.status_code}: {answer.text[:300]}")
+            raise RetryLater(
+                f"The demo's request to {answer.url} was answered with {answer.status_code}: {answer.text[:300]}"
+            )
         return answer.json()

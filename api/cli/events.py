@@ -91,7 +91,9 @@ def show(told: Sequence[Entry], as_json: bool) -> None:
         because = f", because of event {entry.causation}" if entry.causation else ""
         reason = f": {entry.reason}" if entry.reason else ""
         when = f"{entry.at:%Y-%m-%d %H:%M:%S.%f}"[:-3]
-        click.echo(f"{when}Z  {entry.event}  by {entry.actor} via {entry.via}{because}{reason}  (event {entry.position})")
+        click.echo(
+            f"{when}Z  {entry.event}  by {entry.actor} via {entry.via}{because}{reason}  (event {entry.position})"
+        )
         what = "  ".join(f"{name}={_brief(value)}" for name, value in entry.data.items() if name not in LEFT_OUT)
         click.echo(f"    {entry.stream}  {what}")
 

@@ -62,9 +62,10 @@ def ingest(
         click.echo(f"{absent}: there is no such file or folder.", err=True)
     counts = {"": 0, "known": 0}
     columns = (TextColumn("ingesting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with _way_in(files, api_root, token, observation, jobs, data) as outcomes, Progress(
-        *columns, console=Console(stderr=True)
-    ) as progress:
+    with (
+        _way_in(files, api_root, token, observation, jobs, data) as outcomes,
+        Progress(*columns, console=Console(stderr=True)) as progress,
+    ):
         task = progress.add_task("ingest", total=len(files))
         for path, outcome in outcomes:
             progress.advance(task)

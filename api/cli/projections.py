@@ -72,5 +72,6 @@ def _tell(rebuilt: Rebuilt, verify: bool) -> None:
     click.echo(f"{rebuilt.name}: {rebuilt.position} events in {rebuilt.seconds:.1f} s ({rate:.0f}/s)")
     if verify and not rebuilt.identical:
         raise Conflict(
-            f"The rebuilt {rebuilt.name} differs from the live one; the live one stays, the new one is in build_{rebuilt.name}."
+            f"The rebuilt {rebuilt.name} differs from the live one; the live one stays, "
+            f"the new one is in the schema build_{rebuilt.name}."
         )

@@ -142,10 +142,13 @@ def demo(host: str, port: int, frames: int, data: Path | None) -> None:
 @contextlib.contextmanager
 def _supervised(settings: Settings, host: str, port: int) -> Iterator[Supervisor]:
     """All processes, ready."""
-    with only_one(settings.data), kept_database(settings) as (_, keep_database):
-        with Supervisor(settings, host, port, keep_database) as supervisor:
-            supervisor.start()
-            yield supervisor
+    with (
+        only_one(settings.data),
+        kept_database(settings) as (_, keep_database),
+        Supervisor(settings, host, port, keep_database) as supervisor,
+    ):
+        supervisor.start()
+        yield supervisor
 
 
 def _alone(conninfo: str, work: Callable[[], None], stopped: threading.Event) -> None:

@@ -195,9 +195,7 @@ def boolean(text: str | None) -> bool | None:
     return {"true": True, "1": True, "false": False, "0": False}.get((text or "").lower())
 
 
-def _choices(
-    name: str, parameters: Parameters, types: Sequence[str], errors: dict[str, list[str]]
-) -> tuple[str, ...]:
+def _choices(name: str, parameters: Parameters, types: Sequence[str], errors: dict[str, list[str]]) -> tuple[str, ...]:
     chosen = tuple(value for key, value in parameters if key == name and value)
     for value in chosen:
         if value not in types:

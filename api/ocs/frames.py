@@ -221,9 +221,7 @@ def _exact(search: FrameSearch, controls: Controls, authenticated: bool) -> bool
     return span <= timedelta(days=7) or (narrow and span <= timedelta(weeks=9))
 
 
-def _neighbour(
-    serving: Serving, request: AnyRequest, parameters: Parameters, controls: Controls, offset: int
-) -> str:
+def _neighbour(serving: Serving, request: AnyRequest, parameters: Parameters, controls: Controls, offset: int) -> str:
     """An absolute link to another page, repeating all parameters, sorted."""
     kept = [(name, value) for name, value in parameters if name not in ("offset", "limit")]
     kept.append(("limit", str(controls.limit)))
@@ -239,6 +237,4 @@ def _id(text: str) -> int:
     return int(text)
 
 
-router = Router(
-    "/frames", route_handlers=[list_frames, frame_detail, frame_headers, frame_related, create_frame]
-)
+router = Router("/frames", route_handlers=[list_frames, frame_detail, frame_headers, frame_related, create_frame])

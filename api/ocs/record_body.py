@@ -22,8 +22,7 @@ NOT_BLANK = "This field may not be blank."
 NOT_TEXT = "Not a valid string."
 NO_NUL = "Null characters are not allowed."
 BAD_TIME = (
-    "Datetime has wrong format. Use one of these formats instead: "
-    "YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z]."
+    "Datetime has wrong format. Use one of these formats instead: YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z]."
 )
 BAD_DAY = "Date has wrong format. Use one of these formats instead: YYYY-MM-DD, YYYYMMDD."
 

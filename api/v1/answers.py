@@ -60,4 +60,3 @@ def listing(rows: Sequence[dict[str, Any]], limit: int, numbers: Sequence[int]) 
     more = len(rows) > limit
     cursor = base64.urlsafe_b64encode(str(numbers[limit - 1]).encode()).decode() if more else None
     return json_answer({"results": rows[:limit], "next_cursor": cursor})
-

@@ -16,6 +16,9 @@ from application.commands.observations import NewObservation, select_destination
 from application.permissions import must_be_known
 from domain.errors import NotFound
 
+MOST_TRANSFERS = 1000
+"""More are paged through at `/transfers?observation=…`."""
+
 
 class ObservationBody(msgspec.Struct, forbid_unknown_fields=True):
     """What an owner sends."""
@@ -46,7 +49,7 @@ async def list_observations(request: AnyRequest) -> Response[bytes]:
 
 @get("/observations/{observation:str}")
 async def observation_detail(request: AnyRequest, observation: FromPath[str]) -> Response[bytes]:
-    """One observation with the transfers of its files."""
+    """One observation with the transfers of its files, newest first, a thousand at most."""
     serving = serving_of(request)
     viewer = await serving.viewer(request)
     must_be_known(viewer)
@@ -56,7 +59,10 @@ async def observation_detail(request: AnyRequest, observation: FromPath[str]) ->
     )
     if not rows:
         raise NotFound("There is no such observation.")
-    return json_answer(_shown(rows[0]))
+    transfers = await serving.deliveries.transfers(
+        viewer, {"observation": observation}, below=below, limit=MOST_TRANSFERS
+    )
+    return json_answer({**_shown(rows[0]), "transfers": [_shown(row) for row in transfers]})
 
 
 @post("/observations")
@@ -75,9 +81,7 @@ async def create_observation(request: AnyRequest) -> Response[bytes]:
         target=body.target,
         destinations=body.destinations,
     )
-    observation = await in_thread(
-        submit_observation, core.log, core.clock, cause(principal, "api"), principal, new
-    )
+    observation = await in_thread(submit_observation, core.log, core.clock, cause(principal, "api"), principal, new)
     position = await in_thread(core.log.head)
     serving.gate.wrote(principal.username, position)
     answer = {**msgspec.structs.asdict(body), "id": observation, "owner": principal.username}

@@ -136,9 +136,7 @@ async def delete_config(request: AnyRequest, config_id: FromPath[str]) -> None:
     principal = await serving.viewer(request)
     core = serving.core
     why = cause(principal, "api")
-    position = await in_thread(
-        delete_storage_config, core.log, core.vault, core.clock, why, principal, config_id
-    )
+    position = await in_thread(delete_storage_config, core.log, core.vault, core.clock, why, principal, config_id)
     serving.gate.wrote(principal.username, position)
 
 
@@ -153,9 +151,7 @@ async def test_config(request: AnyRequest, config_id: FromPath[str]) -> Response
         test_storage_config, core.log, core.vault, core.clock, why, principal, config_id, core.destinations
     )
     serving.gate.wrote(principal.username, await in_thread(core.log.head))
-    return json_answer(
-        {"ok": all(check.ok for check in checks), "checks": checks, "tested_at": core.clock.now()}
-    )
+    return json_answer({"ok": all(check.ok for check in checks), "checks": checks, "tested_at": core.clock.now()})
 
 
 @post("/storage-configs/{config_id:str}/retry-failed", status_code=200)
@@ -165,9 +161,7 @@ async def retry_failed(request: AnyRequest, config_id: FromPath[str]) -> Respons
     principal = await serving.viewer(request)
     core = serving.core
     why = cause(principal, "api")
-    retried = await in_thread(
-        retry_failed_of_config, core.log, core.lookups, core.clock, why, principal, config_id
-    )
+    retried = await in_thread(retry_failed_of_config, core.log, core.lookups, core.clock, why, principal, config_id)
     serving.gate.wrote(principal.username, await in_thread(core.log.head))
     return json_answer({"retried": retried})
 

@@ -38,9 +38,7 @@ async def transfer_detail(request: AnyRequest, transfer: FromPath[str]) -> Respo
     serving = serving_of(request)
     viewer = await serving.viewer(request)
     must_be_known(viewer)
-    rows = await serving.find(
-        lambda: serving.deliveries.transfers(viewer, {}, below=2**62, limit=1, transfer=transfer)
-    )
+    rows = await serving.find(lambda: serving.deliveries.transfers(viewer, {}, below=2**62, limit=1, transfer=transfer))
     if not rows:
         raise NotFound("There is no such transfer.")
     return json_answer(_shown(rows[0]))

@@ -43,9 +43,7 @@ def create_user(
     return position if password is None else set_password(log, passwords, clock, cause, username, password)
 
 
-def set_password(
-    log: EventLog, passwords: Passwords, clock: Clock, cause: Cause, username: str, password: str
-) -> int:
+def set_password(log: EventLog, passwords: Passwords, clock: Clock, cause: Cause, username: str, password: str) -> int:
     """Set or replace a user's password."""
     accounts.check_password(password)
     position = transact(
@@ -57,6 +55,17 @@ def set_password(
     )
     passwords.set(username, password)
     return position
+
+
+def revoke_token(log: EventLog, clock: Clock, cause: Cause, username: str, token: str) -> int:
+    """End a token. Revoking one that the user doesn't have changes nothing."""
+    return transact(
+        log,
+        accounts.stream_of(username),
+        lambda history: accounts.revoke_token(accounts.fold(history), hash_token(token)),
+        cause=cause,
+        now=clock.now(),
+    )
 
 
 def create_token(log: EventLog, clock: Clock, cause: Cause, username: str, token: str) -> int:

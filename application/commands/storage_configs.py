@@ -79,9 +79,7 @@ def create_storage_config(
         options=options,
         enabled=new.enabled,
     )
-    return transact(
-        log, storage_configs.stream_of(new.id), lambda _: (created,), cause=cause, now=clock.now()
-    )
+    return transact(log, storage_configs.stream_of(new.id), lambda _: (created,), cause=cause, now=clock.now())
 
 
 class ConfigChange(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,9 +41,7 @@ def retry_failed_of_config(
     return retried
 
 
-def _change(
-    log: EventLog, clock: Clock, cause: Cause, principal: Principal, transfer: str, decide: Decide
-) -> int:
+def _change(log: EventLog, clock: Clock, cause: Cause, principal: Principal, transfer: str, decide: Decide) -> int:
     must_be_known(principal)
     state = transfers.fold(log.load(transfers.stream_of(transfer)))
     request = state.request

@@ -72,9 +72,7 @@ class DeleteWhenAllDelivered:
         ]
         destinations = self._destinations(observation.destinations)
         states = self._transfers(files, observation.ever_selected)
-        safe = deletion.safe_deletions(
-            files, destinations, states, expects_calibration=raw.expects_calibration()
-        )
+        safe = deletion.safe_deletions(files, destinations, states, expects_calibration=raw.expects_calibration())
         guards = (
             (observation_stream, observation.stream_version),
             *((frames.stream_of(basename), frame.stream_version) for basename, frame in family.items()),

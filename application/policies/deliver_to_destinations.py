@@ -1,7 +1,8 @@
 """DeliverToDestinations: every file goes to every destination of its observation that wants its kind.
 
 FileProcessed asks for raw files, CalibrationCompleted for calibrated ones, DestinationsSelected for all that arrived
-before. What the observation's owner may not have (application/permissions.may_receive) isn't sent. The id of a transfer follows from version and destination, so asking twice is asking once.
+before. What the observation's owner may not have (application/permissions.may_receive) isn't sent. The id of a
+transfer follows from version and destination, so asking twice is asking once.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from domain.frames import CalibrationCompleted, FileProcessed, Frame, FrameVersi
 from domain.observations import DestinationsSelected, Observation
 from domain.storage_configs import Content, StorageConfig
 from domain.transfers import TransferRequested
-
 
 logger = structlog.get_logger()
 

@@ -75,9 +75,7 @@ class FramesProjection:
     name = "frames"
     tables = TABLES
     indexes = INDEXES
-    topics = frozenset(
-        event.topic for event in (FileProcessed, FrameAmended, FileDeletedFromServer, FrameDeleted)
-    )
+    topics = frozenset(event.topic for event in (FileProcessed, FrameAmended, FileDeletedFromServer, FrameDeleted))
 
     def __init__(self, sky: Sky) -> None:
         self._sky = sky

@@ -86,9 +86,7 @@ class Connection(asyncio.Protocol):
 async def drive(plan: Plan) -> Outcome:
     """Do as the plan says."""
     loop = asyncio.get_running_loop()
-    connections = [
-        (await loop.create_connection(Connection, "127.0.0.1", plan.port))[1] for _ in range(plan.clients)
-    ]
+    connections = [(await loop.create_connection(Connection, "127.0.0.1", plan.port))[1] for _ in range(plan.clients)]
     if plan.warm_up:
         for number in range(len(plan.warm_up) // plan.clients):
             turn = [plan.warm_up[(number * plan.clients + k) % len(plan.warm_up)] for k in range(plan.clients)]

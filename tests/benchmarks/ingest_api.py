@@ -53,8 +53,6 @@ def run(session: Session) -> Iterator[Row]:
         session.say(f"the other client isn't run for ingest: {Path(session.client).name} takes its own frames")
 
 
-def _ingest(
-    session: Session, address: str, path: str, token: str, clients: int, roots: dict[str, int]
-) -> Measured:
+def _ingest(session: Session, address: str, path: str, token: str, clients: int, roots: dict[str, int]) -> Measured:
     bodies = [post(address, path, json.dumps(frame).encode(), token) for frame in session.take(COUNT + WARM_UP)]
     return measure(address, bodies[WARM_UP:], clients=clients, processes=roots, warm_up=bodies[:WARM_UP])

@@ -61,9 +61,7 @@ def _measure(session: Session, deliveries: Deliveries, folder: Path, gcs: Runnin
         time.sleep(PAUSE)  # the system is to be idle when the next one comes
     rows = deliveries.transfers(destination)
     delivered = folder / "delivered"
-    arrivals = (
-        gcs.arrivals()[-FILES:] if gcs else [(delivered / row[2].lstrip("/")).stat().st_mtime for row in rows]
-    )
+    arrivals = gcs.arrivals()[-FILES:] if gcs else [(delivered / row[2].lstrip("/")).stat().st_mtime for row in rows]
     frames = deliveries.histories([stream_of(row[1]) for row in rows])
     told = deliveries.histories([transfer_stream(row[0]) for row in rows])
     processed = [time_of(frames[stream_of(row[1])], FileProcessed.topic).timestamp() for row in rows]

@@ -154,9 +154,7 @@ def test_a_setting_that_cant_be_right_stops_the_start_and_is_named(
     assert "dG9vLXNob3J0" not in refused.stderr
 
 
-def test_up_refuses_a_second_one_on_the_same_data_and_takes_files_through_the_api(
-    tmp_path: Path, night: Path
-) -> None:
+def test_up_refuses_a_second_one_on_the_same_data_and_takes_files_through_the_api(tmp_path: Path, night: Path) -> None:
     folder = tmp_path / "data"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -209,7 +209,9 @@ def test_random_kills_lose_nothing_double_nothing_and_leave_nothing_stuck(
     assert frames["count"] == len(night), "an acknowledged file was lost"
     for frame in frames["results"]:
         number = frame["observation_id"]
-        client.post("/api/v1/observations", {"name": str(number), "observation_id": number, "destinations": configs}, {201, 409})
+        client.post(
+            "/api/v1/observations", {"name": str(number), "observation_id": number, "destinations": configs}, {201, 409}
+        )
 
     expected = 2 * len(night)
     while True:

@@ -18,9 +18,7 @@ def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGcs]:
 
 
 @pytest.fixture(scope="module")
-def site(
-    cluster: str, template: str, gcs: RunningGcs, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Site]:
+def site(cluster: str, template: str, gcs: RunningGcs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     destinations = folder / "destinations"
     destinations.mkdir()

@@ -245,8 +245,16 @@ def sky(site: Site) -> Group:
     group = Group(site)
     for name, area in SKY.items():
         group.add(target_name=name, area=area)
-    group.add(target_name="holed", area={"type": "Polygon", "coordinates": [
-        [[100, 0], [120, 0], [120, 20], [100, 20], [100, 0]], [[105, 5], [115, 5], [115, 15], [105, 15], [105, 5]]]})
+    group.add(
+        target_name="holed",
+        area={
+            "type": "Polygon",
+            "coordinates": [
+                [[100, 0], [120, 0], [120, 20], [100, 20], [100, 0]],
+                [[105, 5], [115, 5], [115, 15], [105, 15], [105, 5]],
+            ],
+        },
+    )
     group.add(target_name="no area", area=None)
     return group
 

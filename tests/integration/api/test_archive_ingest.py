@@ -137,10 +137,7 @@ REQUIRED = "This field is required."
 NOT_NULL = "This field may not be null."
 NOT_BLANK = "This field may not be blank."
 DAY = "Date has wrong format. Use one of these formats instead: YYYY-MM-DD, YYYYMMDD."
-TIME = (
-    "Datetime has wrong format. Use one of these formats instead: "
-    "YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z]."
-)
+TIME = "Datetime has wrong format. Use one of these formats instead: YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z]."
 NO_NUL = "Null characters are not allowed."
 MISSING = object()
 BAD = [

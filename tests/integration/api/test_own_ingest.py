@@ -248,9 +248,7 @@ def process(site: Site, tmp_path: Path) -> Iterator[Processes]:
         yield running
 
 
-def test_a_large_file_streams_through_a_small_process(
-    site: Site, process: Processes
-) -> None:
+def test_a_large_file_streams_through_a_small_process(site: Site, process: Processes) -> None:
     digest, size = hashlib.md5(), 300 * MIB
     head = fits_bytes(shape=(8, 8))[:2880].replace(b"NAXIS1  =                    8", b"NAXIS1  =                 7680")
     head = head.replace(b"NAXIS2  =                    8", b"NAXIS2  =                20480")

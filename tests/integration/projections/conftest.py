@@ -83,7 +83,9 @@ class Writer:
             site_id="coj",
             telescope_id="1m0a",
             observation_id=700 + number // 4,
-            area=Footprint((((10.0, 1.0), (10.5, 1.0), (10.5, 1.5), (10.0, 1.5), (10.0, 1.0)),)) if number % 3 else None,
+            area=Footprint((((10.0, 1.0), (10.5, 1.0), (10.5, 1.5), (10.0, 1.5), (10.0, 1.0)),))
+            if number % 3
+            else None,
             related=related,
         )
         key = f"{number:028x}{version:04x}"
@@ -172,7 +174,9 @@ def _transfer(writer: Writer, number: int, outcome: str) -> None:
             ),
         ),
         "failed": (
-            transfers.TransferAttemptFailed(attempt=1, failures=1, reason="503", error="RetryLater", next_attempt_at=later),
+            transfers.TransferAttemptFailed(
+                attempt=1, failures=1, reason="503", error="RetryLater", next_attempt_at=later
+            ),
             transfers.TransferStarted(attempt=2, worker="w"),
             transfers.TransferFailed(attempt=2, reason="no bucket", error="GiveUp"),
             transfers.TransferRetried(),

@@ -8,10 +8,10 @@ import psycopg
 import pytest
 
 from adapters.event_store.log import PostgresEventLog
+from domain.accounts import PasswordSet
 from domain.catalogue import EVENTS
 from domain.errors import Conflict
 from domain.frames import CalibrationCompleted, CalibrationFailed
-from domain.accounts import PasswordSet
 from projections.projection import Projection, checksum_query, live_schema
 from projections.rebuild import REBUILD_LOCK, rebuild
 from projections.runner import ProjectionRunner
@@ -23,7 +23,9 @@ def contents(connection: psycopg.Connection) -> dict[str, object]:
     tables = connection.execute(
         "SELECT schemaname, tablename FROM pg_tables WHERE schemaname LIKE 'read_%' ORDER BY 1, 2"
     ).fetchall()
-    return {f"{schema}.{table}": connection.execute(checksum_query(schema, table)).fetchone() for schema, table in tables}
+    return {
+        f"{schema}.{table}": connection.execute(checksum_query(schema, table)).fetchone() for schema, table in tables
+    }
 
 
 def project_all(connection: psycopg.Connection, log: PostgresEventLog, database: str) -> None:
@@ -90,7 +92,9 @@ def test_readers_are_answered_and_writers_go_on_while_a_read_model_is_rebuilt(
     def read() -> None:
         with psycopg.connect(database, autocommit=True) as reader:
             while not stop.is_set():
-                row = reader.execute("SELECT count(*) FROM read_frames.frame WHERE id > %s", (0,), prepare=True).fetchone()
+                row = reader.execute(
+                    "SELECT count(*) FROM read_frames.frame WHERE id > %s", (0,), prepare=True
+                ).fetchone()
                 counts.append(row[0])  # type: ignore[index]
 
     def write() -> None:
@@ -194,7 +198,9 @@ def test_a_poison_event_stops_its_read_model_loudly_and_the_others_go_on(
     assert row == (head, "")
 
 
-def test_only_one_process_projects_at_a_time(database: str, log: PostgresEventLog, connection: psycopg.Connection) -> None:
+def test_only_one_process_projects_at_a_time(
+    database: str, log: PostgresEventLog, connection: psycopg.Connection
+) -> None:
     writer = Writer(log)
     for number in range(20):
         writer.file(number)
@@ -212,7 +218,8 @@ def test_only_one_process_projects_at_a_time(database: str, log: PostgresEventLo
         if row == (120,):
             break
     held = connection.execute(
-        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = %s", (7236837101 & 0xFFFFFFFF,)
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = %s",
+        (7236837101 & 0xFFFFFFFF,),
     ).fetchone()
     assert held == (1,)
     for runner in runners:

@@ -26,7 +26,11 @@ def requests(log: MemoryEventLog, event: FileProcessed, *, delete: bool = False)
     policy = DeliverToDestinations(log, LogLookups(log, StillClock()))
     commits = policy.react(log.read(0, 100).events, frozenset(), NOON)
     return [
-        made for commit in commits for write in commit.writes for made in write.events if isinstance(made, TransferRequested)
+        made
+        for commit in commits
+        for write in commit.writes
+        for made in write.events
+        if isinstance(made, TransferRequested)
     ]
 
 
