@@ -136,7 +136,7 @@ def parse_body(body: bytes, *, types: Sequence[str], path: Path) -> FrameArrival
     record = FrameRecord(**values)
     return FrameArrival(
         record=record,
-        headers=given.headers,
+        headers=Raw(msgspec.json.format(bytes(given.headers), indent=-1)),  # clients send spaces, the log keeps none
         versions=tuple(
             NewVersion(key, md5, extension, path=path(record, extension)) for key, md5, extension in versions
         ),
