@@ -17,7 +17,7 @@ _TOKEN = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _KIND = re.compile(r"(POINT|LINESTRING|POLYGON|MULTI(?:POINT|LINESTRING|POLYGON)|GEOMETRYCOLLECTION)(ZM|Z|M)?")
-_NUMBER = re.compile(r"[-+.0-9]|NAN")
+_NUMBER = re.compile(r"[-+.0-9].*|NAN")
 
 
 def read(text: str) -> Shapes:
@@ -135,7 +135,7 @@ class _Reader:
 
     def _position(self) -> Position:
         numbers = []
-        while _NUMBER.match(self._next):
+        while _NUMBER.fullmatch(self._next):
             numbers.append(float(self._next))
             self._at += 1
         if not 2 <= len(numbers) <= 4:

@@ -77,6 +77,7 @@ def test_every_notation_is_read(text: str, wanted: Region) -> None:
     "text",
     [
         "POINT(5,5)",
+        "POINT(1 NANEMPTY)",
         "POINT(5)",
         "POINT(1 2 3 4 5)",
         "POINT(1 2, 3 4)",
