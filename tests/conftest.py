@@ -10,7 +10,6 @@ from hypothesis import settings
 
 from tests.postgres import fresh_database, start_test_cluster, template_database
 
-
 # A submission is judged by its own changes: the search for new counter-examples is for developers' runs.
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
