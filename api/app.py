@@ -21,7 +21,7 @@ from api.ocs import answers, frames, login, other
 from api.ocs.negotiation import negotiate
 from api.serving import AnyRequest, open_serving
 from api.settings import Settings
-from api.v1 import audit, description, ingest, observations, problems, storage_configs, transfers
+from api.v1 import audit, description, groups, ingest, observations, problems, storage_configs, transfers
 from domain.errors import RetryLater
 
 logger = structlog.get_logger()
@@ -47,6 +47,9 @@ OWN_API = Router(
         storage_configs.delete_config,
         storage_configs.test_config,
         storage_configs.retry_failed,
+        storage_configs.selectable_configs,
+        groups.organizations,
+        groups.projects,
         transfers.list_transfers,
         transfers.transfer_detail,
         transfers.retry,

@@ -47,6 +47,7 @@ from domain.frame_record import FrameRecord
 from domain.hashes import Hashes
 from projections.accounts import AccountsProjection
 from projections.frames.projection import FramesProjection
+from projections.groups import GroupsProjection
 from projections.lookups import ReadModelLookups
 from projections.observations import ObservationsProjection
 from projections.projection import Projection
@@ -90,6 +91,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
             StorageConfigsProjection(),
             TransfersProjection(),
             AccountsProjection(),
+            GroupsProjection(),
         ]
 
     def policies(self) -> list[Policy | Effect]:

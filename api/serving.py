@@ -27,6 +27,7 @@ from domain.event import Cause
 from projections.delivery_queries import DeliveryQueries
 from projections.frames.query import FrameQueries
 from projections.frames.rows import Link
+from projections.group_queries import GroupQueries
 
 T = TypeVar("T")
 AnyRequest = Request[Any, Any, Any]
@@ -49,6 +50,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     authenticator: Authenticator
     frames: FrameQueries
     deliveries: DeliveryQueries
+    groups: GroupQueries
     types: ConfigurationTypes
 
     async def viewer(self, request: AnyRequest) -> Principal:
@@ -95,6 +97,7 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             authenticator=Authenticator(pool, gate),
             frames=FrameQueries(pool, core.sky),
             deliveries=DeliveryQueries(pool),
+            groups=GroupQueries(pool),
             types=types,
         )
     finally:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from application.permissions import Principal, must_be_known, must_see_config
+from application.access import manage_config
+from application.commands.groups import see_group
+from application.permissions import Principal, managing, must_be_known
 from application.ports.clock import Clock
 from application.ports.destination import Check
 from application.ports.event_log import EventLog
@@ -59,8 +61,7 @@ def create_storage_config(
 ) -> int:
     """Record a configuration. Secrets are stored first: an event that promises secrets must find them."""
     must_be_known(principal)
-    if new.scope != "personal" and not principal.is_superuser:
-        raise Forbidden(f"You may not create storage configurations of this {new.scope}.")
+    _must_manage_scope(log, principal, new)
     settings = normalised(new.settings)
     options, secrets = divide(new.provider, new.credentials)
     missing = (OPTIONS[new.provider] | SECRETS[new.provider]) - options.keys() - secrets.keys() - _OPTIONAL
@@ -101,8 +102,7 @@ def edit_storage_config(
     open_destination: OpenDestination,
 ) -> int:
     """Apply an edit. New secrets count as authorized: what waits for them goes on."""
-    config = load_config(log, config_id)
-    must_see_config(principal, config)
+    config = manage_config(log, principal, config_id)
     options, secrets = divide(config.provider, {name: value for name, value in change.credentials.items() if value})
     options = {**config.options, **options}
     settings = normalised(change.settings) if change.settings else config.settings
@@ -131,7 +131,7 @@ def delete_storage_config(
     log: EventLog, vault: Vault, clock: Clock, cause: Cause, principal: Principal, config_id: str
 ) -> int:
     """Delete a configuration and destroy its secrets (S25); a policy cancels what had not started."""
-    must_see_config(principal, load_config(log, config_id))
+    manage_config(log, principal, config_id)
     position = transact(
         log,
         storage_configs.stream_of(config_id),
@@ -153,8 +153,7 @@ def test_storage_config(
     open_destination: OpenDestination,
 ) -> list[Check]:
     """Try the destination (S29) and keep the result; one that works again is released."""
-    config = load_config(log, config_id)
-    must_see_config(principal, config)
+    config = manage_config(log, principal, config_id)
     with open_destination(config, vault.get(config_id)) as destination:
         checks = destination.test()
     failed = next((check for check in checks if not check.ok), None)
@@ -174,6 +173,20 @@ def test_storage_config(
         now=clock.now(),
     )
     return checks
+
+
+def _must_manage_scope(log: EventLog, principal: Principal, new: NewStorageConfig) -> None:
+    """Raise NotFound, Forbidden or InvalidInput unless the principal manages the storage of the scope (S06–S08)."""
+    if new.scope == "personal":
+        if new.scope_id not in ("", principal.username):
+            raise InvalidInput(
+                "A personal storage configuration is always your own: leave scope_id out.", field="scope_id"
+            )
+        return
+    group = see_group(log, principal, new.scope, new.scope_id)
+    if not (principal.is_superuser or group.allows(principal.username, *managing(group.kind))):
+        needed = " or ".join(managing(group.kind))
+        raise Forbidden(f"You need {needed} in this {group.kind} to add a storage configuration to it.")
 
 
 def load_config(log: EventLog, config_id: str) -> StorageConfig:
