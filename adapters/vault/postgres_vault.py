@@ -90,6 +90,16 @@ class PostgresVault:
         for row in rows:
             self._keyring.unwrap(*row)
 
+    def master_keys(self) -> tuple[str, ...]:
+        """The ids of the master keys that this process has, newest first."""
+        return self._keyring.ids
+
+    def in_use(self) -> dict[str, int]:
+        """How many data keys each master key wraps, by its id."""
+        with self._transaction() as cursor:
+            rows = cursor.execute("SELECT master_key_id, count(*) FROM vault.data_key GROUP BY 1").fetchall()
+        return {row[0]: row[1] for row in rows}
+
     def rewrap(self, progress: Callable[[int], None]) -> int:
         """Wrap every data key with the newest master key, while others use them; returns how many were moved.
 
