@@ -21,7 +21,7 @@ from api.ocs import answers, frames, login, other
 from api.ocs.negotiation import negotiate
 from api.serving import AnyRequest, open_serving
 from api.settings import Settings
-from api.v1 import audit, description, groups, ingest, observations, problems, storage_configs, transfers
+from api.v1 import audit, authorization, description, groups, ingest, observations, problems, storage_configs, transfers
 from domain.errors import RetryLater
 
 logger = structlog.get_logger()
@@ -46,6 +46,7 @@ OWN_API = Router(
         storage_configs.edit_config,
         storage_configs.delete_config,
         storage_configs.test_config,
+        authorization.authorize,
         storage_configs.retry_failed,
         storage_configs.selectable_configs,
         groups.organizations,
@@ -76,6 +77,7 @@ OCS = Router(
 OTHERS: list[Any] = [
     other.robots,
     files.download,
+    authorization.callback,
     health.alive,
     health.ready,
     health.metrics,

@@ -157,7 +157,9 @@ async def delete_config(request: AnyRequest, config_id: FromPath[str]) -> None:
     principal = await serving.viewer(request)
     core = serving.core
     why = cause(principal, "api")
-    position = await in_thread(delete_storage_config, core.log, core.vault, core.clock, why, principal, config_id)
+    position = await in_thread(
+        delete_storage_config, core.log, core.vault, core.clock, why, principal, config_id, core.consents
+    )
     serving.gate.wrote(principal.username, position)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
+import structlog
 
 from application.access import manage_config
 from application.commands.groups import see_group
 from application.permissions import Principal, managing, must_be_known
 from application.ports.clock import Clock
+from application.ports.consent import Consent
 from application.ports.destination import Check
 from application.ports.event_log import EventLog
 from application.ports.open_destination import OpenDestination
@@ -17,9 +19,11 @@ from application.ports.vault import Vault
 from application.transact import transact
 from domain import storage_configs
 from domain.destination_paths import check_template, normalise_folder
-from domain.errors import Forbidden, InvalidInput
+from domain.errors import Forbidden, InvalidInput, StarferryError
 from domain.event import Cause, Event
 from domain.storage_configs import Provider, Scope, Settings, StorageConfig
+
+logger = structlog.get_logger()
 
 SECRETS: Mapping[Provider, frozenset[str]] = {
     "dropbox": frozenset({"app_secret"}),
@@ -80,7 +84,10 @@ def create_storage_config(
         options=options,
         enabled=new.enabled,
     )
-    return transact(log, storage_configs.stream_of(new.id), lambda _: (created,), cause=cause, now=clock.now())
+    events: tuple[Event, ...] = (created,)
+    if new.provider in storage_configs.CONSENTED:
+        events += (storage_configs.StorageConfigAuthorizationLost(reason="It hasn't been authorized yet."),)
+    return transact(log, storage_configs.stream_of(new.id), lambda _: events, cause=cause, now=clock.now())
 
 
 class ConfigChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +108,8 @@ def edit_storage_config(
     change: ConfigChange,
     open_destination: OpenDestination,
 ) -> int:
-    """Apply an edit. New secrets count as authorized: what waits for them goes on."""
+    """Apply an edit. New secrets count as authorized (unless the provider wants its owner's consent): what waits for
+    them goes on."""
     config = manage_config(log, principal, config_id)
     options, secrets = divide(config.provider, {name: value for name, value in change.credentials.items() if value})
     options = {**config.options, **options}
@@ -114,7 +122,7 @@ def edit_storage_config(
         events = storage_configs.edit(state, settings, options, version)
         if change.enabled is not None:
             events += storage_configs.enable(state, change.enabled)
-        if secrets and state.needs_authorization:
+        if secrets and state.needs_authorization and state.provider not in storage_configs.CONSENTED:
             events += storage_configs.authorize(state)
         return events
 
@@ -128,10 +136,11 @@ def edit_storage_config(
 
 
 def delete_storage_config(
-    log: EventLog, vault: Vault, clock: Clock, cause: Cause, principal: Principal, config_id: str
+    log: EventLog, vault: Vault, clock: Clock, cause: Cause, principal: Principal, config_id: str, consent: Consent
 ) -> int:
-    """Delete a configuration and destroy its secrets (S25); a policy cancels what had not started."""
-    manage_config(log, principal, config_id)
+    """Delete a configuration and destroy its secrets (S25); a policy cancels what had not started. An authorization is
+    given back to its provider, if that can be reached."""
+    config = manage_config(log, principal, config_id)
     position = transact(
         log,
         storage_configs.stream_of(config_id),
@@ -139,6 +148,11 @@ def delete_storage_config(
         cause=cause,
         now=clock.now(),
     )
+    if "refresh_token" in vault.names(config_id):
+        try:
+            consent.revoke(config.provider, config.options, vault.get(config_id))
+        except StarferryError as error:  # what can't be revoked can't be read any more either
+            logger.warning("the authorization was not revoked at its provider", config=config_id, reason=str(error))
     vault.shred(config_id)
     return position
 
