@@ -16,6 +16,7 @@ from domain.errors import NotAllowedNow
 from domain.event import Event, Recorded
 from domain.frame_record import FrameRecord
 from domain.hashes import Hashes
+from domain.thumbnails import Thumbnail, ThumbnailAdded, ThumbnailRemoved, claim_of
 
 CalibrationOutcome = Literal["failed", "no_masters"]
 
@@ -90,11 +91,21 @@ class FileDeletedFromServer(Event, frozen=True, kw_only=True):
 
 
 class FrameDeleted(Event, frozen=True, kw_only=True):
-    """An operator removed the frame with all its versions."""
+    """An operator removed the frame with all its versions and thumbnails."""
 
     topic: ClassVar[str] = "frame.deleted"
     frame_id: int
     versions: tuple[FrameVersion, ...]
+    thumbnails: tuple[Thumbnail, ...] = ()
+
+
+class FilesRemoved(Event, frozen=True, kw_only=True):
+    """The bytes that an earlier event of this stream gave up, at stream version `deletion`, have left the file store,
+    and the names that they held are free again. Never before: else the same bytes, ingested anew, could be taken for
+    the old ones and removed."""
+
+    topic: ClassVar[str] = "frame.files_removed"
+    deletion: int
 
 
 def stream_of(basename: str) -> str:
@@ -105,6 +116,12 @@ def stream_of(basename: str) -> str:
 def claims_of(version: FrameVersion) -> tuple[str, str]:
     """The names that no other version, of this or any frame, may hold."""
     return f"md5:{version.md5}", f"key:{version.key}"
+
+
+def names_given_up(event: FrameDeleted) -> tuple[str, ...]:
+    """The claims that are free once the bytes of a deleted frame are gone."""
+    held = (claim for version in event.versions for claim in claims_of(version))
+    return (*held, *(claim_of(thumbnail.basename) for thumbnail in event.thumbnails))
 
 
 def observation_of(event: FileProcessed) -> str | None:
@@ -122,7 +139,7 @@ def is_calibrated(event: FileProcessed) -> bool:
 
 class Frame(msgspec.Struct, frozen=True):
     """What the commands need to know of a frame. `assigned` says that whoever ingested it named the observation, rather
-    than a number in its headers."""
+    than a number in its headers; `removed` are the stream versions of deletions whose bytes are gone."""
 
     id: int = 0
     record: FrameRecord | None = None
@@ -134,6 +151,8 @@ class Frame(msgspec.Struct, frozen=True):
     calibrated_from: str | None = None
     calibrated: tuple[tuple[str, int], ...] = ()
     calibration_failed: bool = False
+    thumbnails: tuple[Thumbnail, ...] = ()
+    removed: frozenset[int] = frozenset()
     exists: bool = False
     stream_version: int = 0
 
@@ -145,6 +164,10 @@ class Frame(msgspec.Struct, frozen=True):
     def version(self, version_id: int) -> FrameVersion | None:
         """The version with this id, if the frame has it."""
         return next((version for version in self.versions if version.id == version_id), None)
+
+    def thumbnail(self, basename: str) -> Thumbnail | None:
+        """The thumbnail of this basename, if the frame has it."""
+        return next((thumbnail for thumbnail in self.thumbnails if thumbnail.basename == basename), None)
 
     @property
     def is_raw(self) -> bool:
@@ -182,8 +205,16 @@ def evolve(frame: Frame, recorded: Recorded) -> Frame:
             return replace(frame, calibration_failed=True)
         case FileDeletedFromServer() as event:
             return replace(frame, deleted_from_server=frame.deleted_from_server | {event.version_id})
+        case ThumbnailAdded() as event:
+            others = tuple(one for one in frame.thumbnails if one.id != event.thumbnail.id)
+            return replace(frame, thumbnails=(*others, event.thumbnail))
+        case ThumbnailRemoved() as event:
+            left = tuple(one for one in frame.thumbnails if one.id != event.thumbnail.id)
+            return replace(frame, thumbnails=left)
+        case FilesRemoved() as event:
+            return replace(frame, removed=frame.removed | {event.deletion})
         case FrameDeleted():
-            return Frame(stream_version=recorded.version)
+            return Frame(removed=frame.removed, stream_version=recorded.version)
         case _:
             return frame
 
@@ -226,3 +257,10 @@ def delete_from_server(frame: Frame, safe: SafeToDelete) -> tuple[Event, ...]:
             justified_by=safe.justified_by,
         ),
     )
+
+
+def delete(frame: Frame) -> tuple[Event, ...]:
+    """Decide to remove the frame with all that it has."""
+    if not frame.exists:
+        return ()
+    return (FrameDeleted(frame_id=frame.id, versions=frame.versions, thumbnails=frame.thumbnails),)

@@ -41,6 +41,12 @@ class ReadModelLookups:
         rows = self._rows("transfers", at_least, statement, storage_config, ["pending", "in_progress"])
         return [row[0] for row in rows]
 
+    def open_transfers_of_frame(self, basename: str, *, at_least: int) -> Sequence[str]:
+        """See TransferLookup."""
+        statement = "SELECT id FROM read_transfers.transfer WHERE frame = %s AND status = ANY(%s)"
+        rows = self._rows("transfers", at_least, statement, basename, ["pending", "in_progress"])
+        return [row[0] for row in rows]
+
     def failed_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
         """See TransferLookup."""
         statement = "SELECT id FROM read_transfers.transfer WHERE storage_config = %s AND status = 'failed'"

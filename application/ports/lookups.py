@@ -21,6 +21,10 @@ class TransferLookup(Protocol):
         """Ids of the transfers to a configuration that are pending, held or in progress."""
         ...
 
+    def open_transfers_of_frame(self, basename: str, *, at_least: int) -> Sequence[str]:
+        """Ids of the transfers of a frame's files that are pending, held or in progress."""
+        ...
+
     def failed_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
         """Ids of the failed ones."""
         ...

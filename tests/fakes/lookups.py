@@ -33,6 +33,15 @@ class LogLookups:
         assert self._log.head() >= at_least
         return [name for name, state in self._to(storage_config).items() if state.status in ("pending", "in_progress")]
 
+    def open_transfers_of_frame(self, basename: str, *, at_least: int) -> Sequence[str]:
+        """See TransferLookup."""
+        assert self._log.head() >= at_least
+        return [
+            name
+            for name, state in self._transfers().items()
+            if state.request and state.request.frame == basename and state.status in ("pending", "in_progress")
+        ]
+
     def failed_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
         """See TransferLookup."""
         return [name for name, state in self._to(storage_config).items() if state.status == "failed"]
