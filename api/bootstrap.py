@@ -22,7 +22,7 @@ from adapters.event_store.numbers import BlockNumbers
 from adapters.file_store.directory import DirectoryStore
 from adapters.file_store.hashing import Hasher
 from adapters.fits.settings import FitsSettings
-from adapters.fits.stored_paths import stored_path
+from adapters.fits.stored_paths import stored_path, stored_thumbnail_path
 from adapters.jobs.queue import ProcrastinateJobs
 from adapters.jobs.workers import PostgresWorkers
 from adapters.passwords import PostgresPasswords
@@ -83,6 +83,10 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
     def record_path(self, record: FrameRecord, extension: str) -> str:
         """Where the file store keeps the file of a record that another program has stored."""
         return stored_path(record, extension)
+
+    def thumbnail_path(self, record: FrameRecord, filename: str) -> str:
+        """The same for a thumbnail."""
+        return stored_thumbnail_path(record, filename)
 
     def projections(self) -> list[Projection]:
         """All read models."""
