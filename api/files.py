@@ -28,7 +28,7 @@ async def download(
     """The bytes of one version, to whoever holds a valid link."""
     serving = serving_of(request)
     _check_link(request, version_id)
-    stored = await serving.frames.stored_file(version_id)
+    stored = await serving.find(lambda: serving.frames.stored_file(version_id))
     if stored is None:
         raise NotFound("This file is no longer in the archive.")
     path, key, name, deleted = stored
@@ -45,7 +45,8 @@ async def thumbnail(
 ) -> Response[bytes] | Stream | Redirect:
     """The bytes of a thumbnail, to whoever holds a valid link."""
     _check_link(request, thumbnail_id, THUMBNAIL)
-    stored = await serving_of(request).thumbnails.stored_file(thumbnail_id)
+    serving = serving_of(request)
+    stored = await serving.find(lambda: serving.thumbnails.stored_file(thumbnail_id))
     if stored is None:
         raise NotFound("This thumbnail is no longer in the archive.")
     path, key, name = stored
