@@ -200,6 +200,9 @@ def test_a37_a_form_can_patch_too(site: Site) -> None:
     answer = site.admin.patch(f"/frames/{created['id']}/", data={"target_name": "form", "reduction_level": "91"})
     assert answer.status_code == 200
     assert (answer.json()["target_name"], answer.json()["reduction_level"]) == ("form", 91)
+    as_curl_sends_it = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = site.admin.patch(f"/frames/{created['id']}/", content=b'{"target_name": "a=b"}', headers=as_curl_sends_it)
+    assert answer.json()["target_name"] == "a=b"
     assert (
         site.admin.patch(f"/frames/{created['id']}/", content=b"x", headers={"Content-Type": "text/csv"}).status_code
         == 415
