@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from adapters.fits import lco_names
-from adapters.fits.archive_paths import frame_path, mask_path
 from adapters.fits.cards import Value
-from adapters.fits.file_kinds import FileKind
+from adapters.fits.file_kinds import FileKind, content_type
 from adapters.fits.footprints import footprint
 from adapters.fits.header_cleaning import cleaned, is_blank, related_names
 from adapters.fits.header_fields import LARGEST_ID, HeaderFields
 from adapters.fits.public_dates import ProposalTags, public_from
 from adapters.fits.settings import FitsSettings
+from adapters.fits.stored_paths import path_of
 from application.ports.frame_reader import Described
 from domain.errors import InvalidFile, MissingHeader
 from domain.frame_record import FrameRecord
@@ -43,7 +43,17 @@ class FrameHeaders:
         self._mark_catalog()
         self._infer_level()
         record = self._record()
-        return Described(record=record, headers=self.headers, extension=self._extension, path=self._path(record))
+        settings, fields = self._settings, self._fields
+        is_thumbnail = self._kind is FileKind.THUMBNAIL
+        return Described(
+            record=record,
+            headers=self.headers,
+            extension=self._extension,
+            path=path_of(record, self._extension, self._kind, extension_name=fields.text("EXTNAME")).lstrip("/"),
+            content_type=content_type(self._kind, self._extension),
+            thumbnail_of=fields.text(settings.thumbnail_frame_basename_key) if is_thumbnail else "",
+            thumbnail_size=fields.text(settings.thumbnail_size_key) if is_thumbnail else "",
+        )
 
     def _infer_type(self) -> None:
         key = self._settings.configuration_type_key
@@ -97,7 +107,7 @@ class FrameHeaders:
             self.headers[self._settings.configuration_type_key] = "CATALOG"
             key = self._settings.catalog_target_frame_key
             if is_blank(self.headers.get(key)):
-                self.headers[key] = self._basename.replace("_cat", "")
+                self.headers[key] = lco_names.frame_of_catalog(self._basename)
 
     def _infer_level(self) -> None:
         key = self._settings.reduction_level_key
@@ -129,20 +139,4 @@ class FrameHeaders:
             request_id=fields.whole(settings.request_id_key, 0, LARGEST_ID),
             area=footprint(self.headers, settings),
             related=related_names(self.headers, settings),
-        )
-
-    def _path(self, record: FrameRecord) -> str:
-        is_mask = (
-            record.configuration_type == "BPM"
-            or self._fields.text("EXTNAME") == "BPM"
-            or lco_names.is_mask(self._basename)
-        )
-        if self._kind.follows_lco_names and is_mask:
-            return mask_path(self._name, site=record.site_id, instrument=record.instrument_id)
-        return frame_path(
-            self._name,
-            site=record.site_id,
-            instrument=record.instrument_id,
-            day=record.observation_day,
-            level=record.reduction_level,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw
 
+from api.settings import Settings
 from application.commands.ingest import FrameArrival, NewVersion
 from domain.footprint import Footprint
 from domain.frame_record import FrameRecord
@@ -30,11 +31,11 @@ TEXT_LENGTHS = {
     "proposal_id": 200,
     "instrument_id": 64,
     "target_name": 200,
-    "site_id": 32,
-    "telescope_id": 32,
+    "site_id": 3,
+    "telescope_id": 4,
     "primary_optical_element": 100,
 }
-"""Longest texts. The original's 3 and 4 for sites and telescopes were too short for others (row P01)."""
+"""Longest texts of the original. Observatories with longer codes set theirs (row P01)."""
 KEY_LENGTH = 1024
 """Long enough for every object store's version ids (row H06)."""
 
@@ -69,8 +70,8 @@ class RecordBody(msgspec.Struct):
 
 _decoder = msgspec.json.Decoder(RecordBody)
 
-Path = Callable[[FrameRecord, str], str]
-"""Where the file store keeps a file, from its record and extension."""
+Path = Callable[[FrameRecord, str, Raw], str]
+"""Where the file store keeps a file, from its record, extension and headers."""
 
 
 class BodyErrors(Exception):
@@ -85,8 +86,10 @@ class _Refused(Exception):
     pass
 
 
-def parse_body(body: bytes, *, types: Sequence[str], path: Path) -> FrameArrival:
-    """The arrival that a body describes. Raises BodyErrors."""
+def parse_body(
+    body: bytes, *, types: Sequence[str], path: Path, lengths: Mapping[str, int] = TEXT_LENGTHS
+) -> FrameArrival:
+    """The arrival that a body describes. `lengths` bounds texts, in characters. Raises BodyErrors."""
     try:
         body.decode()
         given = _decoder.decode(body)
@@ -120,7 +123,7 @@ def parse_body(body: bytes, *, types: Sequence[str], path: Path) -> FrameArrival
     read("configuration_type", lambda value: _choice(value, types), required=True)
     read("observation_date", _moment, nullable=True)
     read("public_date", _moment, nullable=True)
-    for name, longest in TEXT_LENGTHS.items():
+    for name, longest in lengths.items():
         read(name, partial(_text, longest=longest))
     read("reduction_level", lambda value: _integer(value, -32768, 32767))
     read("exposure_time", _number, nullable=True)
@@ -138,10 +141,17 @@ def parse_body(body: bytes, *, types: Sequence[str], path: Path) -> FrameArrival
         record=record,
         headers=Raw(msgspec.json.format(bytes(given.headers), indent=-1)),  # clients send spaces, the log keeps none
         versions=tuple(
-            NewVersion(key, md5, extension, path=path(record, extension)) for key, md5, extension in versions
+            NewVersion(key, md5, extension, path=path(record, extension, given.headers))
+            for key, md5, extension in versions
         ),
         supplied=frozenset(values),
     )
+
+
+def text_lengths(settings: Settings) -> dict[str, int]:
+    """The longest texts that are accepted here, by field."""
+    site, telescope = settings["STARFERRY_SITE_ID_LENGTH"], settings["STARFERRY_TELESCOPE_ID_LENGTH"]
+    return {**TEXT_LENGTHS, "site_id": site, "telescope_id": telescope}
 
 
 def version_conflict(taken: Sequence[str], versions: Sequence[NewVersion | FrameVersion]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -107,15 +107,16 @@ def ingest_file(
     cause: Cause,
     observation: str | None = None,
     calibrated_from: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
 ) -> Ingested:
-    """Check a staged file, keep its bytes and record it.
+    """Check a staged file, keep its bytes and record it. `metadata` by header key win over the file's own headers.
 
     Raises AlreadyExists when the same bytes are in the archive, InvalidFile when they can't be archived, NotFound
     when `calibrated_from` names no frame; nothing is kept then.
     """
     if log.claimed([f"md5:{staged.hashes.md5}"]):
         raise _known(filename)
-    described = reader.describe(staged.file, filename)
+    described = reader.describe(staged.file, filename, metadata)
     raw = _raw_frame(log, calibrated_from)
     if raw and raw.record and described.record.observation_id is None:  # it belongs where its raw frame does
         if raw.assigned:
@@ -126,7 +127,7 @@ def ingest_file(
         staged,
         described.path,
         filename=filename,
-        content_type="image/fits",
+        content_type=described.content_type,
         observed=described.record.observation_date,
     )
     version = NewVersion(

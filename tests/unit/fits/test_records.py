@@ -235,7 +235,7 @@ def test_a_frame_whose_type_nothing_tells_is_refused(tmp_path: Path) -> None:
 
 
 def test_metadata_alone_make_a_record_where_the_kind_allows_it(tmp_path: Path) -> None:
-    settings = FitsSettings.from_environment({"FILETYPE_MAPPING_OVERRIDES": "{'.pdf': 'a.b.DataFile'}"})
+    settings = FitsSettings.from_environment({"FILETYPE_MAPPING_OVERRIDES": "{'.pdf': 'DataFile'}"})
     metadata: dict[str, Any] = {
         "PROPID": "p",
         "DATE-OBS": "2024-05-17",
@@ -251,7 +251,7 @@ def test_metadata_alone_make_a_record_where_the_kind_allows_it(tmp_path: Path) -
 
 
 def test_a_soar_frame_takes_its_level_from_its_prefix(tmp_path: Path) -> None:
-    reader = FitsReader(FitsSettings.from_environment({"FILETYPE_MAPPING_OVERRIDES": "{'.fits': 'x.SOARFitsFile'}"}))
+    reader = FitsReader(FitsSettings.from_environment({"FILETYPE_MAPPING_OVERRIDES": "{'.fits': 'SOARFitsFile'}"}))
     for prefix, level in (("wecfzst", 64), ("ecfzst", 63), ("cfzst", 62), ("fzst", 7)):
         found = describe(plain(tmp_path, f"{prefix}_0042.fits", RLEVEL=7), reader)
         assert found.record.reduction_level == level

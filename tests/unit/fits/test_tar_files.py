@@ -15,7 +15,7 @@ from adapters.fits.settings import FitsSettings
 from domain.errors import AbsurdSize, InvalidFile, NotFits, TruncatedFile
 from tests.unit.fits.fits_files import compressed, describe, plain
 
-LCO = FitsReader(FitsSettings.from_environment({"FILETYPE_MAPPING_OVERRIDES": "{'.tar.gz': 'x.LcoTarWithFitsFile'}"}))
+LCO = FitsReader(FitsSettings.from_environment({"FILETYPE_MAPPING_OVERRIDES": "{'.tar.gz': 'LcoTarWithFitsFile'}"}))
 
 
 def tar(members: Mapping[str, bytes], kind: int = tarfile.PAX_FORMAT) -> bytes:
