@@ -12,6 +12,7 @@ from api.ocs.frames import created_frame
 from api.read_gate import HEADER
 from api.serving import AnyRequest, cause, in_thread, serving_of
 from api.v1.answers import body_of, json_answer
+from api.v1.metadata import parse_metadata
 from api.v1.uploads import receive
 from application.commands.calibration import report_calibration
 from application.commands.ingest import ingest_file
@@ -36,6 +37,7 @@ async def ingest(request: AnyRequest) -> Response[bytes]:
         filename = (upload.filename or "").replace("\\", "/").rsplit("/", 1)[-1]
         if not filename:
             raise InvalidInput("The file part has no file name.", field="file")
+        metadata = parse_metadata(upload.fields.get("metadata") or "{}")
         staged = await in_thread(staging.finish)
         ingested = await in_thread(
             ingest_file,
@@ -49,6 +51,7 @@ async def ingest(request: AnyRequest) -> Response[bytes]:
             cause=cause(principal, "api"),
             observation=upload.fields.get("observation") or None,
             calibrated_from=upload.fields.get("calibrated_from") or None,
+            metadata=metadata,
         )
     serving.gate.wrote(principal.username, ingested.position)
     link = serving.link(request)
