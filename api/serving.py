@@ -27,6 +27,7 @@ from domain.event import Cause
 from projections.delivery_queries import DeliveryQueries
 from projections.frames.query import FrameQueries
 from projections.frames.rows import Link
+from projections.frames.thumbnails import ThumbnailLink, ThumbnailQueries
 
 T = TypeVar("T")
 AnyRequest = Request[Any, Any, Any]
@@ -48,6 +49,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     gate: ReadGate
     authenticator: Authenticator
     frames: FrameQueries
+    thumbnails: ThumbnailQueries
     deliveries: DeliveryQueries
     types: ConfigurationTypes
 
@@ -68,6 +70,10 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     def link(self, request: AnyRequest) -> Link:
         """What makes download links in this request's answer."""
         return self.core.links.maker(base_url(self.core, request))
+
+    def thumbnail_link(self, request: AnyRequest) -> ThumbnailLink:
+        """The same for thumbnails."""
+        return self.core.links.thumbnail_maker(base_url(self.core, request))
 
 
 @asynccontextmanager
@@ -94,6 +100,7 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             gate=gate,
             authenticator=Authenticator(pool, gate),
             frames=FrameQueries(pool, core.sky),
+            thumbnails=ThumbnailQueries(pool),
             deliveries=DeliveryQueries(pool),
             types=types,
         )

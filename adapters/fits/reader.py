@@ -41,13 +41,18 @@ class FitsReader:
         if kind is None:
             raise InvalidFile(f"The file extension {extension} of {basename} is not a currently supported file type.")
         given = {key: json_value(value) for key, value in (metadata or {}).items()}
+        if kind is FileKind.THUMBNAIL and self._settings.thumbnail_frame_basename_key not in given:
+            kind = FileKind.METADATA  # a picture of no frame is one by itself
         values = self._values(file, basename + extension, kind, given)
         frame = FrameHeaders(values, basename=basename, extension=extension, kind=kind, settings=self._settings)
         return frame.described(self._proposal_tags)
 
     def _values(self, file: Path, name: str, kind: FileKind, given: dict[str, Value]) -> dict[str, Value]:
         if not kind.has_headers:
-            missing = [key for key in self._required(kind, given) if key not in given]
+            settings = self._settings
+            is_thumbnail = kind is FileKind.THUMBNAIL
+            required = settings.required_thumbnail_metadata if is_thumbnail else settings.required_headers
+            missing = [key for key in required if key not in given]
             if missing:
                 raise _lacks(name, missing)
             return given
@@ -61,11 +66,6 @@ class FitsReader:
             raise InvalidFile(f"{name} can't be read: {error.strerror}.") from error
         except OSError as error:
             raise RetryLater(f"{name} can't be read now: {error.strerror}.") from error
-
-    def _required(self, kind: FileKind, given: dict[str, Value]) -> tuple[str, ...]:
-        """A picture of a frame need not repeat what its frame says."""
-        of_frame = kind is FileKind.THUMBNAIL and self._settings.thumbnail_frame_basename_key in given
-        return self._settings.required_thumbnail_metadata if of_frame else self._settings.required_headers
 
     def _read(
         self, opened: BinaryIO, size: int, name: str, kind: FileKind, given: dict[str, Value]

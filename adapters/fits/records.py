@@ -15,7 +15,7 @@ from adapters.fits.settings import FitsSettings
 from adapters.fits.stored_paths import path_of
 from application.ports.frame_reader import Described
 from domain.errors import InvalidFile, MissingHeader
-from domain.frame_record import FrameRecord
+from domain.frame_record import FrameRecord, split_name
 
 
 class FrameHeaders:
@@ -43,17 +43,29 @@ class FrameHeaders:
         self._mark_catalog()
         self._infer_level()
         record = self._record()
-        settings, fields = self._settings, self._fields
-        is_thumbnail = self._kind is FileKind.THUMBNAIL
+        thumbnail_of, size = self._thumbnail() if self._kind is FileKind.THUMBNAIL else ("", "")
+        path = path_of(record, self._extension, self._kind, extension_name=self._fields.text("EXTNAME"))
         return Described(
             record=record,
             headers=self.headers,
             extension=self._extension,
-            path=path_of(record, self._extension, self._kind, extension_name=fields.text("EXTNAME")).lstrip("/"),
+            path=path.lstrip("/"),
             content_type=content_type(self._kind, self._extension),
-            thumbnail_of=fields.text(settings.thumbnail_frame_basename_key) if is_thumbnail else "",
-            thumbnail_size=fields.text(settings.thumbnail_size_key) if is_thumbnail else "",
+            thumbnail_of=thumbnail_of,
+            thumbnail_size=size,
         )
+
+    def _thumbnail(self) -> tuple[str, str]:
+        """Of which frame this is a picture, and its size by name."""
+        settings, fields = self._settings, self._fields
+        key, size = settings.thumbnail_frame_basename_key, fields.text(settings.thumbnail_size_key)
+        frame = split_name(fields.text(key))[0]
+        if not frame:
+            raise MissingHeader(f"{self._name} has no value in the required header {key}.", field=key)
+        if size not in settings.thumbnail_size_choices:
+            choices = ", ".join(settings.thumbnail_size_choices)
+            raise InvalidFile(f"{self._name} has the size {size[:40]!r}, which isn't one of {choices}.")
+        return frame, size
 
     def _infer_type(self) -> None:
         key = self._settings.configuration_type_key

@@ -39,6 +39,7 @@ class FitsSettings(msgspec.Struct, frozen=True, kw_only=True):
         "SITEID",
         "TELID",
     )
+    thumbnail_size_choices: tuple[str, ...] = ("small", "medium", "large")
     header_blacklist: tuple[str, ...] = ("HISTORY", "COMMENT")
     null_header_values: tuple[str, ...] = ("N/A", "UNSPECIFIED", "UNKNOWN")
     calibration_types: tuple[str, ...] = ("BIAS", "DARK", "SKYFLAT", "EXPERIMENTAL")

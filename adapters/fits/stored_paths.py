@@ -46,3 +46,8 @@ def path_of(record: FrameRecord, extension: str, kind: FileKind, *, extension_na
     if kind.follows_lco_names and is_mask:
         return mask_path(name, site=site, instrument=instrument)
     return frame_path(name, site=site, instrument=instrument, day=record.observation_day, level=record.reduction_level)
+
+
+def stored_thumbnail_path(record: FrameRecord, filename: str) -> str:
+    """The same for a thumbnail, whose record is of the frame's night and instrument."""
+    return thumbnail_path(filename, site=record.site_id, instrument=record.instrument_id, day=record.observation_day)

@@ -192,6 +192,7 @@ def _ingest_one(core: Core, path: Path, given: Given) -> str:
                 cause=operator(),
                 observation=given.observation,
                 metadata=given.metadata,
+                thumbnails=core.lookups,
             )
     except AlreadyExists:
         return "known"

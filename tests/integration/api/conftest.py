@@ -26,6 +26,8 @@ def site(cluster: str, template: str, gcs: RunningGcs, tmp_path_factory: pytest.
         "STARFERRY_FOLDER_ROOTS": str(destinations),
         "STARFERRY_RETRY_SCHEDULE": "0.1,0.1,0.1",
         "STARFERRY_GCS_URL": gcs.url,
+        "STARFERRY_SITE_ID_LENGTH": "32",  # tests mark their frames by such codes
+        "STARFERRY_TELESCOPE_ID_LENGTH": "32",
     }
     with (
         fresh_database(cluster, template=template) as conninfo,
