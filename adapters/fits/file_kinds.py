@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import mimetypes
 from collections.abc import Mapping
 from enum import Enum
 from types import MappingProxyType
@@ -59,6 +58,14 @@ FILE_KINDS: Mapping[str, FileKind] = MappingProxyType(
         ".jpeg": FileKind.THUMBNAIL,
     }
 )
+
+_MEDIA_TYPES = {
+    ".pdf": "application/pdf",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".png": "image/png",
+    ".txt": "text/plain",
+}
 
 _PHOTON_RANCH = "archive_file_input_classes"
 _CLASSES: Mapping[str, Mapping[str, FileKind | None]] = MappingProxyType(
@@ -133,7 +140,7 @@ def content_type(kind: FileKind, extension: str) -> str:
         return "application/x-tar"
     if kind.has_headers:
         return "image/fits"
-    return mimetypes.guess_type(f"x{extension}")[0] or ""
+    return _MEDIA_TYPES.get(extension, "")
 
 
 def name_parts(filename: str) -> tuple[str, str]:

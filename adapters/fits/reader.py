@@ -49,10 +49,7 @@ class FitsReader:
 
     def _values(self, file: Path, name: str, kind: FileKind, given: dict[str, Value]) -> dict[str, Value]:
         if not kind.has_headers:
-            settings = self._settings
-            is_thumbnail = kind is FileKind.THUMBNAIL
-            required = settings.required_thumbnail_metadata if is_thumbnail else settings.required_headers
-            missing = [key for key in required if key not in given]
+            missing = [key for key in self._settings.required_for(kind) if key not in given]
             if missing:
                 raise _lacks(name, missing)
             return given

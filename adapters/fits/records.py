@@ -80,7 +80,7 @@ class FrameHeaders:
     def _observed(self) -> datetime | None:
         key = self._settings.observation_date_key
         observed = self._fields.moment(key)
-        if observed is None and key in self._settings.required_headers:
+        if observed is None and key in self._settings.required_for(self._kind):
             raise MissingHeader(f"{self._name} has no value in the required header {key}.", field=key)
         return observed
 

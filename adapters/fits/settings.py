@@ -102,6 +102,10 @@ class FitsSettings(msgspec.Struct, frozen=True, kw_only=True):
             (self.observation_id_key, self.request_id_key, self.configuration_id_key, self.requestgroup_id_key)
         )
 
+    def required_for(self, kind: FileKind) -> tuple[str, ...]:
+        """The headers that a file of this kind must have. A picture of a frame need not repeat what its frame says."""
+        return self.required_thumbnail_metadata if kind is FileKind.THUMBNAIL else self.required_headers
+
     @classmethod
     def variables(cls) -> dict[str, str]:
         """Every variable that is read here, with its default as text."""
