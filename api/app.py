@@ -21,7 +21,7 @@ from api.ocs import answers, frame_changes, frames, login, other, thumbnails
 from api.ocs.negotiation import negotiate
 from api.serving import AnyRequest, open_serving
 from api.settings import Settings
-from api.v1 import audit, description, ingest, observations, problems, storage_configs, transfers
+from api.v1 import audit, authorization, description, groups, ingest, observations, problems, storage_configs, transfers
 from domain.errors import RetryLater
 
 logger = structlog.get_logger()
@@ -46,7 +46,11 @@ OWN_API = Router(
         storage_configs.edit_config,
         storage_configs.delete_config,
         storage_configs.test_config,
+        authorization.authorize,
         storage_configs.retry_failed,
+        storage_configs.selectable_configs,
+        groups.organizations,
+        groups.projects,
         transfers.list_transfers,
         transfers.transfer_detail,
         transfers.retry,
@@ -75,6 +79,7 @@ OCS = Router(
 OTHERS: list[Any] = [
     other.robots,
     files.download,
+    authorization.callback,
     files.thumbnail,
     health.alive,
     health.ready,

@@ -14,7 +14,9 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from adapters.clock import SystemClock
-from adapters.destinations.opening import Destinations
+from adapters.destinations.consents import Consents
+from adapters.destinations.folder_ids import PostgresFolderIds
+from adapters.destinations.opening import Destinations, Endpoints
 from adapters.event_store.dead_letters import PostgresDeadLetters
 from adapters.event_store.follow import Wakeup
 from adapters.event_store.log import PostgresEventLog
@@ -49,6 +51,7 @@ from domain.frame_record import FrameRecord
 from domain.hashes import Hashes
 from projections.accounts import AccountsProjection
 from projections.frames.projection import FramesProjection
+from projections.groups import GroupsProjection
 from projections.lookups import ReadModelLookups
 from projections.observations import ObservationsProjection
 from projections.projection import Projection
@@ -73,6 +76,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
     jobs: ProcrastinateJobs
     lookups: ReadModelLookups
     destinations: Destinations
+    consents: Consents
     links: Links
     fits: FitsSettings
 
@@ -97,6 +101,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
             StorageConfigsProjection(),
             TransfersProjection(),
             AccountsProjection(),
+            GroupsProjection(),
         ]
 
     def policies(self) -> list[Policy | Effect]:
@@ -159,6 +164,12 @@ def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
     log = PostgresEventLog(conninfo)
     jobs = ProcrastinateJobs(conninfo)
     vault = PostgresVault(pool, open_keyring(settings["STARFERRY_MASTER_KEYS"], settings.data))
+    endpoints = Endpoints(
+        google_cloud_storage=settings["STARFERRY_GCS_URL"],
+        dropbox=settings["STARFERRY_DROPBOX_URL"],
+        google_drive=settings["STARFERRY_GOOGLE_DRIVE_URL"],
+        google_oauth=settings["STARFERRY_GOOGLE_OAUTH_URL"],
+    )
     core = Core(
         settings=settings,
         conninfo=conninfo,
@@ -172,7 +183,8 @@ def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
         passwords=PostgresPasswords(pool),
         jobs=jobs,
         lookups=ReadModelLookups(pool),
-        destinations=Destinations(settings["STARFERRY_FOLDER_ROOTS"], gcs_endpoint=settings["STARFERRY_GCS_URL"]),
+        destinations=Destinations(settings["STARFERRY_FOLDER_ROOTS"], PostgresFolderIds(pool), endpoints),
+        consents=Consents(endpoints),
         links=Links(link_key(settings)),
         fits=fits,
     )

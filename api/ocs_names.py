@@ -48,7 +48,6 @@ WITHOUT_EFFECT: Mapping[str, str] = MappingProxyType(
         "PROCESSED_EXCHANGE_NAME": "no messages are sent",
         "ZIP_DOWNLOAD_FILENAME_BASE": "there are no zip downloads",
         "ZIP_DOWNLOAD_MAX_UNCOMPRESSED_FILES": "there are no zip downloads",
-        "THUMBNAIL_SIZE_CHOICES": "there are no thumbnails",
         "GUIDE_CAMERAS_TO_PERSIST": "guide frames don't expire",
         "FILESYSTEM_STORAGE_BASE_URL": "files of the local store are served by the API",
     }

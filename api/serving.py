@@ -28,6 +28,7 @@ from projections.delivery_queries import DeliveryQueries
 from projections.frames.query import FrameQueries
 from projections.frames.rows import Link
 from projections.frames.thumbnails import ThumbnailLink, ThumbnailQueries
+from projections.group_queries import GroupQueries
 
 T = TypeVar("T")
 AnyRequest = Request[Any, Any, Any]
@@ -51,6 +52,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     frames: FrameQueries
     thumbnails: ThumbnailQueries
     deliveries: DeliveryQueries
+    groups: GroupQueries
     types: ConfigurationTypes
 
     async def viewer(self, request: AnyRequest) -> Principal:
@@ -102,6 +104,7 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             frames=FrameQueries(pool, core.sky),
             thumbnails=ThumbnailQueries(pool),
             deliveries=DeliveryQueries(pool),
+            groups=GroupQueries(pool),
             types=types,
         )
     finally:

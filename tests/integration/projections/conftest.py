@@ -12,7 +12,7 @@ import pytest
 from adapters.event_store.log import PostgresEventLog
 from adapters.sky.spherical_sky import SphericalSky
 from application.ports.event_log import Commit, Write
-from domain import accounts, frames, observations, storage_configs, transfers
+from domain import accounts, frames, groups, observations, storage_configs, transfers
 from domain.event import Cause, Event
 from domain.footprint import Footprint
 from domain.frame_record import FrameRecord
@@ -28,6 +28,7 @@ from domain.storage_configs import Settings
 from domain.thumbnails import Thumbnail, ThumbnailAdded, ThumbnailRemoved
 from projections.accounts import AccountsProjection
 from projections.frames.projection import FramesProjection
+from projections.groups import GroupsProjection
 from projections.observations import ObservationsProjection
 from projections.projection import Projection
 from projections.runner import create_missing
@@ -44,6 +45,7 @@ def all_projections() -> list[Projection]:
         StorageConfigsProjection(),
         TransfersProjection(),
         AccountsProjection(),
+        GroupsProjection(),
     ]
 
 
@@ -156,6 +158,8 @@ def write_a_little_of_everything(writer: Writer) -> int:
         FileDeletedFromServer(frame_id=7, version_id=601, path="p", key="k", justified_by=("v601-cfg-1",)),
     )
     writer.write(frames.stream_of(basename(7)), FrameDeleted(frame_id=8, versions=()))
+    for kind in ("organization", "project"):
+        _group(writer, kind)
     writer.file(20, related=(basename(7), basename(8)))  # the first of them has just gone
     writer.file(7)
     writer.file(21, related=(basename(1), basename(30), basename(2)))
@@ -167,6 +171,24 @@ def write_a_little_of_everything(writer: Writer) -> int:
     for number, outcome in enumerate(("completed", "failed", "cancelled", "pending", "running")):
         _transfer(writer, number, outcome)
     return writer.write(config, storage_configs.StorageConfigDeleted())
+
+
+def _group(writer: Writer, kind: groups.GroupKind) -> None:
+    writer.write(
+        groups.stream_of(kind, "g1"),
+        groups.GroupCreated(id="g1", kind=kind, name="Survey", owner="ada"),
+        groups.GroupRenamed(name="Galaxy Survey"),
+        groups.MemberSet(username="ben", permissions=()),
+        groups.MemberSet(username="ben", permissions=("can_manage_members",)),
+        groups.MemberSet(username="eve", permissions=("can_manage_storage",)),
+        groups.OwnershipTransferred(owner="ben", former="ada"),
+        groups.MemberRemoved(username="eve"),
+    )
+    writer.write(
+        groups.stream_of(kind, "g2"),
+        groups.GroupCreated(id="g2", kind=kind, name="Short-lived", owner="ada"),
+        groups.GroupDeleted(),
+    )
 
 
 def _thumbnails(writer: Writer) -> None:
