@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 
-.PHONY: demo up test venv lint types layers check bench clean
+.PHONY: demo up test conformance-venvs venv lint types layers check bench clean
 
 venv: $(VENV)/.ready
 
@@ -22,6 +22,10 @@ up: venv
 test: venv
 	$(BIN)/python -m pytest
 
+# Environments of other people's clients, which tests/conformance runs; without them its tests make their own, or are skipped.
+conformance-venvs: venv
+	$(BIN)/python -m tests.conformance.environments
+
 lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
@@ -38,4 +42,4 @@ bench: venv
 	$(BIN)/python -m tests.benchmarks
 
 clean:
-	rm -rf $(VENV) demo-data build *.egg-info
+	rm -rf $(VENV) .conformance demo-data build *.egg-info

@@ -78,15 +78,16 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
     destinations: Destinations
     consents: Consents
     links: Links
+    fits: FitsSettings
 
     @property
     def reader(self) -> FrameReader:
         """Reads FITS files. Loaded when first used: astropy is a third of a process's memory."""
         return _frame_reader(self.settings)
 
-    def record_path(self, record: FrameRecord, extension: str) -> str:
+    def record_path(self, record: FrameRecord, extension: str, headers: msgspec.Raw) -> str:
         """Where the file store keeps the file of a record that another program has stored."""
-        return stored_path(record, extension)
+        return stored_path(record, extension, headers, self.fits.file_kinds)
 
     def thumbnail_path(self, record: FrameRecord, filename: str) -> str:
         """The same for a thumbnail."""
@@ -157,7 +158,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
 def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
     """Everything, wired to a database that is up to date. Raises Misconfigured."""
     clock = SystemClock()
-    FitsSettings.from_environment(settings.environment)  # what can't be right stops the start, not the first file
+    fits = FitsSettings.from_environment(settings.environment)  # what can't be right stops the start
     pool = ConnectionPool(conninfo, min_size=1, max_size=8, kwargs={"autocommit": True}, open=False)
     pool.open()
     log = PostgresEventLog(conninfo)
@@ -185,6 +186,7 @@ def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
         destinations=Destinations(settings["STARFERRY_FOLDER_ROOTS"], PostgresFolderIds(pool), endpoints),
         consents=Consents(endpoints),
         links=Links(link_key(settings)),
+        fits=fits,
     )
     try:
         vault.check()

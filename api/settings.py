@@ -15,6 +15,8 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from adapters.fits.settings import FitsSettings
+from api.ocs_names import HEADER_RULES, WITHOUT_EFFECT
 from domain.errors import Misconfigured
 
 
@@ -121,6 +123,8 @@ SETTINGS = {
         Setting("STARFERRY_RETRY_SCHEDULE", "300,600,1200", "seconds to wait after each failure", _seconds),
         Setting("STARFERRY_WORKERS", "4", "transfers that one worker process carries at a time", _positive),
         Setting("STARFERRY_SWEEP_SECONDS", "60", "how often a worker looks for what got stuck", float),
+        Setting("STARFERRY_SITE_ID_LENGTH", "3", "most characters of a site's code in a record", _positive),
+        Setting("STARFERRY_TELESCOPE_ID_LENGTH", "4", "most characters of a telescope's code in a record", _positive),
         Setting("STARFERRY_MAX_FRAME_BYTES", str(16 << 30), "most bytes of a file, also unpacked", _positive),
         Setting("STARFERRY_TOKEN", "", "token for `starferry ingest --api-root`", _text, True),
         Setting(
@@ -139,8 +143,8 @@ class Settings:
     """The settings in force. `settings["NAME"]` is a parsed value; `sources["NAME"]` says where it comes from."""
 
     def __init__(self, environment: Mapping[str, str] | None = None, *, data: Path | None = None) -> None:
-        given = dict(os.environ if environment is None else environment)
-        self.environment = given
+        self._given = dict(os.environ if environment is None else environment)
+        self.environment = self._given
         file = self._file()
         self.values: dict[str, Any] = {}
         self.sources: dict[str, str] = {}
@@ -149,10 +153,7 @@ class Settings:
         self._refuse_unknown(file, "the configuration file")
         self.environment = {**file, **self.environment}
         for name, setting in SETTINGS.items():
-            if name in self.environment:
-                text, source = self.environment[name], "environment" if name in given else "file"
-            else:
-                text, source = setting.default, "default"
+            text, source = self.environment.get(name, setting.default), self._source(name)
             if name == "STARFERRY_DATA" and data is not None:
                 text, source = str(data), "command line"
             try:
@@ -180,13 +181,26 @@ class Settings:
         user, password = quote(self["DB_USER"], safe=""), quote(self["DB_PASS"], safe="")
         return f"postgresql://{user}:{password}@{self['DB_HOST']}:{self['DB_PORT']}/{self['DB_NAME']}"
 
-    def shown(self) -> list[tuple[str, str, str]]:
-        """Name, value and source of every setting, secrets masked."""
+    def shown(self) -> list[tuple[str, str, str, str]]:
+        """Name, value, source and meaning of every setting, secrets masked. Names of the OCS archive that are accepted
+        without effect come last, with the reason for a meaning and no value: it may be a secret."""
         rows = []
         for name, setting in SETTINGS.items():
             text = self.texts[name]
-            rows.append((name, "********" if setting.secret and text else text, self.sources[name]))
+            rows.append((name, "********" if setting.secret and text else text, self.sources[name], setting.meaning))
+        for name, default in FitsSettings.variables().items():
+            if name not in SETTINGS:
+                source = self._source(name)
+                rows.append((name, self.environment.get(name, default), source, HEADER_RULES.get(name, "header key")))
+        for name, reason in WITHOUT_EFFECT.items():
+            if name not in SETTINGS:
+                rows.append((name, "", "no effect", reason))
         return rows
+
+    def _source(self, name: str) -> str:
+        if name in self._given:
+            return "environment"
+        return "file" if name in self.environment else "default"
 
     def _file(self) -> dict[str, str]:
         path = self.environment.get("STARFERRY_CONFIG", "")

@@ -40,7 +40,8 @@ class S3Store:
     """Keeps a file as a version of the object `path`; the key is its VersionId, of any length.
 
     Implements application.ports.file_store.FileStore. Uploads arrive in `spool`, a local folder. Other bytes at the
-    same path become a further version beside the ones that are there.
+    same path become a further version beside the ones that are there. Other programs may have put theirs under a path
+    with empty parts (`tst//20240516/…` where a header is blank): it is found there.
     """
 
     def __init__(
@@ -108,12 +109,12 @@ class S3Store:
     def open(self, path: str, key: str) -> BinaryIO:
         """A seekable reader that fetches what is read. Raises NotFound, RetryLater, Misconfigured."""
         size = self.size(path, key)
-        reader = S3Reader(self._client, self._bucket, checked(path), key, size)
+        reader = S3Reader(self._client, self._bucket, _as_stored(path), key, size)
         return cast(BinaryIO, io.BufferedReader(reader, _READ_AHEAD))
 
     def size(self, path: str, key: str) -> int:
         """Bytes of this version. Raises NotFound, RetryLater, Misconfigured."""
-        path = checked(path)
+        path = _as_stored(path)
         if not key:
             raise NotFound("The file is no longer in the file store.")
         try:
@@ -123,7 +124,7 @@ class S3Store:
 
     def delete(self, path: str, key: str) -> None:
         """Remove exactly this version; others of the path stay. Raises RetryLater, Misconfigured."""
-        path = checked(path)
+        path = _as_stored(path)
         if not key:  # without a version S3 would hide the whole object
             return
         try:
@@ -140,7 +141,7 @@ class S3Store:
                 "get_object",
                 Params={
                     "Bucket": self._bucket,
-                    "Key": checked(path),
+                    "Key": _as_stored(path),
                     "VersionId": key,
                     "ResponseContentDisposition": attachment(filename),
                 },
@@ -195,6 +196,12 @@ class S3Store:
                     return NotFound("The file store never gave out this version of the file.")
                 return classify(told)
         return classify(error)
+
+
+def _as_stored(path: str) -> str:
+    """The path of an object that is there already: checked like any other, but with its empty parts."""
+    checked(path.lstrip("/"))
+    return path
 
 
 def _holds(head: HeadObjectOutputTypeDef, staged: Staged) -> bool:

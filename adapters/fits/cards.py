@@ -72,8 +72,10 @@ def json_value(value: Any) -> Value:
     match value:
         case None | bool() | str():
             return value
+        case int() if -(1 << 63) <= value < 1 << 63:
+            return value
         case int():
-            return value if -(1 << 63) <= value < 1 << 63 else json_value(float(value))
+            return float(value) if value.bit_length() <= 1023 else None
         case float():
             return float(value) if math.isfinite(value) else None
         case Undefined():

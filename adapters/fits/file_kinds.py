@@ -13,11 +13,18 @@ from domain.frame_record import split_name
 LONGEST_NAME = 255
 """Bytes; what file systems and destinations take as one part of a path."""
 
+LONGEST_EXTENSION = 20
+"""Characters; more no client of the archive can name."""
+
+ANY_EXTENSION = "*"
+"""Stands in `FILETYPE_MAPPING_OVERRIDES` for every extension that has no entry of its own."""
+
 
 class FileKind(Enum):
     """The value is the class that the OCS archive library uses for the same rules."""
 
     METADATA = "DataFile"
+    THUMBNAIL = "ThumbnailFile"
     FITS = "FitsFile"
     LCO_FITS = "LcoFitsFile"
     SOAR_FITS = "SOARFitsFile"
@@ -28,6 +35,11 @@ class FileKind(Enum):
     def in_tar(self) -> bool:
         """Whether the header comes from a member of a tar file."""
         return self in (FileKind.TAR_WITH_FITS, FileKind.LCO_TAR_WITH_FITS)
+
+    @property
+    def has_headers(self) -> bool:
+        """Whether the file itself says what it is; of the others only the caller's metadata do."""
+        return self not in (FileKind.METADATA, FileKind.THUMBNAIL)
 
     @property
     def follows_lco_names(self) -> bool:
@@ -41,14 +53,43 @@ FILE_KINDS: Mapping[str, FileKind] = MappingProxyType(
         ".fits.gz": FileKind.FITS,
         ".fits.fz": FileKind.LCO_FITS,
         ".tar.gz": FileKind.TAR_WITH_FITS,
+        ".pdf": FileKind.METADATA,
+        ".jpg": FileKind.THUMBNAIL,
+        ".jpeg": FileKind.THUMBNAIL,
     }
 )
 
+_MEDIA_TYPES = {
+    ".pdf": "application/pdf",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".png": "image/png",
+    ".txt": "text/plain",
+}
+
+_PHOTON_RANCH = "archive_file_input_classes"
+_CLASSES: Mapping[str, Mapping[str, FileKind | None]] = MappingProxyType(
+    {
+        "ocs_archive.input.file": {"DataFile": FileKind.METADATA, "File": None, "EmptyFile": None},
+        "ocs_archive.input.headerdata": {"HeaderData": None},
+        "ocs_archive.input.fitsfile": {"FitsFile": FileKind.FITS},
+        "ocs_archive.input.lcofitsfile": {"LcoFitsFile": FileKind.LCO_FITS},
+        "ocs_archive.input.soarfitsfile": {"SOARFitsFile": FileKind.SOAR_FITS},
+        "ocs_archive.input.tarwithfitsfile": {"TarWithFitsFile": FileKind.TAR_WITH_FITS},
+        "ocs_archive.input.lcotarwithfitsfile": {"LcoTarWithFitsFile": FileKind.LCO_TAR_WITH_FITS},
+        "ocs_archive.input.thumbnailfile": {"ThumbnailFile": FileKind.THUMBNAIL},
+        _PHOTON_RANCH: {"PtrBaseFileClass": FileKind.METADATA},
+        "": {kind.value: kind for kind in FileKind},
+    }
+)
+"""The modules and classes that operators of OCS archives name in their settings; None: not for data files."""
+
 
 def kinds_from_override(text: str) -> dict[str, FileKind]:
-    """Read `FILETYPE_MAPPING_OVERRIDES`: a Python literal of extension to dotted class path.
+    """Read `FILETYPE_MAPPING_OVERRIDES`: a Python literal of extension (or `*`) to class.
 
-    Only the class's last name counts, and it must be one of the OCS library's. Raises Misconfigured.
+    A class is given by its dotted path in the OCS archive library, or by its name alone. No code is loaded: a class
+    stands for rules that are known here. Raises Misconfigured, with one sentence for each way to be wrong.
     """
     try:
         mapping = ast.literal_eval(text)
@@ -60,14 +101,46 @@ def kinds_from_override(text: str) -> dict[str, FileKind]:
         )
     kinds = {}
     for extension, path in mapping.items():
-        try:
-            kinds[extension] = FileKind(path.rsplit(".", 1)[-1])
-        except ValueError:
-            known = ", ".join(kind.value for kind in FileKind)
+        if extension != ANY_EXTENSION and (extension[:1] != "." or not 1 < len(extension) <= LONGEST_EXTENSION):
             raise Misconfigured(
-                f"FILETYPE_MAPPING_OVERRIDES names the class {path[:200]!r}, which isn't one of {known}."
-            ) from None
+                f"FILETYPE_MAPPING_OVERRIDES has {extension[:40]!r}, but an extension begins with a dot and has at "
+                f"most {LONGEST_EXTENSION} characters."
+            )
+        kinds[extension] = _kind_of(path)
     return kinds
+
+
+def _kind_of(path: str) -> FileKind:
+    module, _, name = path.rpartition(".")
+    classes = _CLASSES.get(module)
+    if classes is None:
+        raise Misconfigured(
+            f"FILETYPE_MAPPING_OVERRIDES names the module {module[:200]!r}, which isn't one of the OCS archive "
+            "library's; Starferry runs no file classes of other programs."
+        )
+    if name not in classes:
+        raise Misconfigured(
+            f"FILETYPE_MAPPING_OVERRIDES names the class {name[:200]!r}, which {module or 'the OCS archive library'} "
+            f"doesn't have. These are known: {', '.join(kind.value for kind in FileKind)}."
+        )
+    kind = classes[name]
+    if kind is None:
+        raise Misconfigured(f"FILETYPE_MAPPING_OVERRIDES names the class {name!r}, which isn't a kind of DataFile.")
+    return kind
+
+
+def kind_for(extension: str, kinds: Mapping[str, FileKind]) -> FileKind | None:
+    """The rules for files with this extension; None when there are none."""
+    return kinds.get(extension) or kinds.get(ANY_EXTENSION)
+
+
+def content_type(kind: FileKind, extension: str) -> str:
+    """The media type to keep a file under; '' when nothing tells."""
+    if kind.in_tar:
+        return "application/x-tar"
+    if kind.has_headers:
+        return "image/fits"
+    return _MEDIA_TYPES.get(extension, "")
 
 
 def name_parts(filename: str) -> tuple[str, str]:
@@ -80,4 +153,9 @@ def name_parts(filename: str) -> tuple[str, str]:
         raise InvalidFile(f"The file name {name[:60]}… is longer than {LONGEST_NAME} bytes.")
     if not basename.strip() or not extension:
         raise InvalidFile(f"The file name {name!r} needs a name and an extension, like x.fits.fz.")
+    if len(extension) > LONGEST_EXTENSION:
+        raise InvalidFile(
+            f"The file name {name!r} has an extension of more than {LONGEST_EXTENSION} characters; it begins at the "
+            "first dot."
+        )
     return basename, extension

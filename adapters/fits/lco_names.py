@@ -46,10 +46,13 @@ def inferred_type(basename: str, *, enclosure: str, telescope: str) -> str:
 
 
 def inferred_level(basename: str, extension: str) -> int:
-    """The reduction level of a frame whose header has none: 90 for a tar file, else what the name ends with, or 0."""
+    """The reduction level of a frame whose header has none: 90 for a tar file, else what the name ends with, or 0.
+
+    A catalog has the level of its frame.
+    """
     if extension == ".tar.gz":
         return 90
-    digits = basename[-2:]
+    digits = frame_of_catalog(basename)[-2:]
     return int(digits) if len(digits) == 2 and digits.isascii() and digits.isdecimal() else 0
 
 
@@ -61,6 +64,11 @@ def soar_level(basename: str) -> int | None:
 def is_catalog(basename: str) -> bool:
     """Whether the file is a source catalog of a frame."""
     return "_cat" in basename
+
+
+def frame_of_catalog(basename: str) -> str:
+    """The basename of the frame that a catalog was made from; of another file its own."""
+    return basename.replace("_cat", "")
 
 
 def is_mask(basename: str) -> bool:

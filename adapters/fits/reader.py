@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from adapters.fits.byte_streams import ByteStream, GzipStream, PlainStream
 from adapters.fits.cards import Value, header_values, json_value, missing_keys
 from adapters.fits.compressed_images import image_values
-from adapters.fits.file_kinds import FileKind, name_parts
+from adapters.fits.file_kinds import FileKind, kind_for, name_parts
 from adapters.fits.hdus import headers as headers_of
 from adapters.fits.public_dates import ProposalTags
 from adapters.fits.records import FrameHeaders
@@ -27,26 +27,29 @@ class FitsReader:
         self._settings = settings or FitsSettings()
         self._proposal_tags = proposal_tags
 
-    def describe(self, file: Path, filename: str, extra: Mapping[str, Any] | None = None) -> Described:
+    def describe(self, file: Path, filename: str, metadata: Mapping[str, Any] | None = None) -> Described:
         """Check the whole structure of `file` and read its record.
 
-        `extra` is the caller's metadata, by header key; it wins over the file's headers. The header is that of the
-        first HDU which has, together with `extra`, all required headers.
+        `metadata` is the caller's, by header key; it wins over the file's headers. The header is that of the first HDU
+        which has, together with `metadata`, all required headers. Of a file without headers (PDF, JPEG) the metadata
+        say all.
         Raises NotFits, TruncatedFile, MissingHeader, AbsurdSize, ExpandsTooMuch, InvalidFile; RetryLater when the
         disk fails.
         """
         basename, extension = name_parts(filename)
-        kind = self._settings.file_kinds.get(extension)
+        kind = kind_for(extension, self._settings.file_kinds)
         if kind is None:
             raise InvalidFile(f"The file extension {extension} of {basename} is not a currently supported file type.")
-        given = {key: json_value(value) for key, value in (extra or {}).items()}
+        given = {key: json_value(value) for key, value in (metadata or {}).items()}
+        if kind is FileKind.THUMBNAIL and self._settings.thumbnail_frame_basename_key not in given:
+            kind = FileKind.METADATA  # a picture of no frame is one by itself
         values = self._values(file, basename + extension, kind, given)
         frame = FrameHeaders(values, basename=basename, extension=extension, kind=kind, settings=self._settings)
         return frame.described(self._proposal_tags)
 
     def _values(self, file: Path, name: str, kind: FileKind, given: dict[str, Value]) -> dict[str, Value]:
-        if kind is FileKind.METADATA:
-            missing = [key for key in self._settings.required_headers if key not in given]
+        if not kind.has_headers:
+            missing = [key for key in self._settings.required_for(kind) if key not in given]
             if missing:
                 raise _lacks(name, missing)
             return given
@@ -64,15 +67,15 @@ class FitsReader:
     def _read(
         self, opened: BinaryIO, size: int, name: str, kind: FileKind, given: dict[str, Value]
     ) -> dict[str, Value]:
-        if not name.endswith(".gz"):
-            return self._chosen(PlainStream(opened, size), name, given)
-        unpacked = GzipStream(opened, size, name, self._settings.max_frame_bytes)
+        most = self._settings.max_frame_bytes
+        stream: ByteStream = PlainStream(opened, size)
+        if name.endswith(".gz"):
+            stream = GzipStream(opened, size, name, most)
         if not kind.in_tar:
-            return self._chosen(unpacked, name, given)
-        member = fits_member(unpacked, name, lco=kind is FileKind.LCO_TAR_WITH_FITS)
+            return self._chosen(stream, name, given)
+        member = fits_member(stream, name, lco=kind is FileKind.LCO_TAR_WITH_FITS)
         values = self._chosen(member, name, given)
-        # The checksum of the gzip data stands at its end.
-        unpacked.skip(self._settings.max_frame_bytes + 1)
+        stream.skip(most + 1)  # the checksum of gzip data stands at its end
         return values
 
     def _chosen(self, stream: ByteStream, name: str, given: dict[str, Value]) -> dict[str, Value]:

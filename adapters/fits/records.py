@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from adapters.fits import lco_names
-from adapters.fits.archive_paths import frame_path, mask_path
 from adapters.fits.cards import Value
-from adapters.fits.file_kinds import FileKind
+from adapters.fits.file_kinds import FileKind, content_type
 from adapters.fits.footprints import footprint
 from adapters.fits.header_cleaning import cleaned, is_blank, related_names
 from adapters.fits.header_fields import LARGEST_ID, HeaderFields
 from adapters.fits.public_dates import ProposalTags, public_from
 from adapters.fits.settings import FitsSettings
+from adapters.fits.stored_paths import path_of
 from application.ports.frame_reader import Described
 from domain.errors import InvalidFile, MissingHeader
-from domain.frame_record import FrameRecord
+from domain.frame_record import FrameRecord, split_name
 
 
 class FrameHeaders:
@@ -43,7 +43,29 @@ class FrameHeaders:
         self._mark_catalog()
         self._infer_level()
         record = self._record()
-        return Described(record=record, headers=self.headers, extension=self._extension, path=self._path(record))
+        thumbnail_of, size = self._thumbnail() if self._kind is FileKind.THUMBNAIL else ("", "")
+        path = path_of(record, self._extension, self._kind, extension_name=self._fields.text("EXTNAME"))
+        return Described(
+            record=record,
+            headers=self.headers,
+            extension=self._extension,
+            path=path.lstrip("/"),
+            content_type=content_type(self._kind, self._extension),
+            thumbnail_of=thumbnail_of,
+            thumbnail_size=size,
+        )
+
+    def _thumbnail(self) -> tuple[str, str]:
+        """Of which frame this is a picture, and its size by name."""
+        settings, fields = self._settings, self._fields
+        key, size = settings.thumbnail_frame_basename_key, fields.text(settings.thumbnail_size_key)
+        frame = split_name(fields.text(key))[0]
+        if not frame:
+            raise MissingHeader(f"{self._name} has no value in the required header {key}.", field=key)
+        if size not in settings.thumbnail_size_choices:
+            choices = ", ".join(settings.thumbnail_size_choices)
+            raise InvalidFile(f"{self._name} has the size {size[:40]!r}, which isn't one of {choices}.")
+        return frame, size
 
     def _infer_type(self) -> None:
         key = self._settings.configuration_type_key
@@ -58,7 +80,7 @@ class FrameHeaders:
     def _observed(self) -> datetime | None:
         key = self._settings.observation_date_key
         observed = self._fields.moment(key)
-        if observed is None and key in self._settings.required_headers:
+        if observed is None and key in self._settings.required_for(self._kind):
             raise MissingHeader(f"{self._name} has no value in the required header {key}.", field=key)
         return observed
 
@@ -97,7 +119,7 @@ class FrameHeaders:
             self.headers[self._settings.configuration_type_key] = "CATALOG"
             key = self._settings.catalog_target_frame_key
             if is_blank(self.headers.get(key)):
-                self.headers[key] = self._basename.replace("_cat", "")
+                self.headers[key] = lco_names.frame_of_catalog(self._basename)
 
     def _infer_level(self) -> None:
         key = self._settings.reduction_level_key
@@ -129,20 +151,4 @@ class FrameHeaders:
             request_id=fields.whole(settings.request_id_key, 0, LARGEST_ID),
             area=footprint(self.headers, settings),
             related=related_names(self.headers, settings),
-        )
-
-    def _path(self, record: FrameRecord) -> str:
-        is_mask = (
-            record.configuration_type == "BPM"
-            or self._fields.text("EXTNAME") == "BPM"
-            or lco_names.is_mask(self._basename)
-        )
-        if self._kind.follows_lco_names and is_mask:
-            return mask_path(self._name, site=record.site_id, instrument=record.instrument_id)
-        return frame_path(
-            self._name,
-            site=record.site_id,
-            instrument=record.instrument_id,
-            day=record.observation_day,
-            level=record.reduction_level,
         )

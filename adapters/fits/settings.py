@@ -30,6 +30,16 @@ class FitsSettings(msgspec.Struct, frozen=True, kw_only=True):
         "OBSTYPE",
         "BLKUID",
     )
+    required_thumbnail_metadata: tuple[str, ...] = (
+        "frame_basename",
+        "size",
+        "DATE-OBS",
+        "DAY-OBS",
+        "INSTRUME",
+        "SITEID",
+        "TELID",
+    )
+    thumbnail_size_choices: tuple[str, ...] = ("small", "medium", "large")
     header_blacklist: tuple[str, ...] = ("HISTORY", "COMMENT")
     null_header_values: tuple[str, ...] = ("N/A", "UNSPECIFIED", "UNKNOWN")
     calibration_types: tuple[str, ...] = ("BIAS", "DARK", "SKYFLAT", "EXPERIMENTAL")
@@ -42,6 +52,7 @@ class FitsSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     observation_date_key: str = "DATE-OBS"
     observation_day_key: str = "DAY-OBS"
+    observation_end_time_key: str = "UTSTOP"
     reduction_level_key: str = "RLEVEL"
     exposure_time_key: str = "EXPTIME"
     instrument_id_key: str = "INSTRUME"
@@ -57,6 +68,8 @@ class FitsSettings(msgspec.Struct, frozen=True, kw_only=True):
     proposal_id_key: str = "PROPID"
     public_date_key: str = "L1PUBDAT"
     catalog_target_frame_key: str = "L1IDCAT"
+    thumbnail_frame_basename_key: str = "frame_basename"
+    thumbnail_size_key: str = "size"
     radius_key: str = "RADIUS"
     ra_key: str = "RA"
     dec_key: str = "DEC"
@@ -89,6 +102,25 @@ class FitsSettings(msgspec.Struct, frozen=True, kw_only=True):
             (self.observation_id_key, self.request_id_key, self.configuration_id_key, self.requestgroup_id_key)
         )
 
+    def required_for(self, kind: FileKind) -> tuple[str, ...]:
+        """The headers that a file of this kind must have. A picture of a frame need not repeat what its frame says."""
+        return self.required_thumbnail_metadata if kind is FileKind.THUMBNAIL else self.required_headers
+
+    @classmethod
+    def variables(cls) -> dict[str, str]:
+        """Every variable that is read here, with its default as text."""
+        defaults = {}
+        for field in msgspec.structs.fields(cls):
+            match field.default:
+                case tuple():
+                    text = ",".join(field.default)
+                case str() | int():
+                    text = str(field.default)
+                case _:
+                    continue
+            defaults[_variable(field.name)] = text
+        return {**defaults, "FILETYPE_MAPPING_OVERRIDES": "{}"}
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> FitsSettings:
         """Read OCS variables (`REQUIRED_HEADERS`, `RLEVEL`'s `REDUCTION_LEVEL_KEY`, …); absent ones keep defaults.
@@ -97,7 +129,7 @@ class FitsSettings(msgspec.Struct, frozen=True, kw_only=True):
         """
         given: dict[str, object] = {}
         for field in msgspec.structs.fields(cls):
-            text = environment.get(_VARIABLES.get(field.name, field.name.upper()))
+            text = environment.get(_variable(field.name))
             if text is None:
                 continue
             if isinstance(field.default, tuple):
@@ -105,7 +137,7 @@ class FitsSettings(msgspec.Struct, frozen=True, kw_only=True):
             elif isinstance(field.default, str) and text.strip():
                 given[field.name] = text.strip()
         for name, lowest, highest in (("days_until_public", 0, 365_000), ("max_frame_bytes", 1 << 20, 1 << 50)):
-            variable = _VARIABLES.get(name, name.upper())
+            variable = _variable(name)
             if environment.get(variable, "").strip():
                 given[name] = _whole_number(variable, environment[variable], lowest, highest)
         override = environment.get("FILETYPE_MAPPING_OVERRIDES", "").strip()
@@ -114,7 +146,8 @@ class FitsSettings(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(cls(), **given)
 
 
-_VARIABLES = {"max_frame_bytes": "STARFERRY_MAX_FRAME_BYTES"}
+def _variable(name: str) -> str:
+    return "STARFERRY_MAX_FRAME_BYTES" if name == "max_frame_bytes" else name.upper()
 
 
 def _whole_number(variable: str, text: str, lowest: int, highest: int) -> int:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from api.cli.opening import data_option
-from api.settings import SETTINGS, Settings
+from api.settings import Settings
 
 
 @click.command()
@@ -18,10 +18,10 @@ from api.settings import SETTINGS, Settings
 def config(data: Path | None) -> None:
     """Show all settings, with where each comes from. Secrets are masked."""
     if not sys.stdout.isatty():
-        for name, value, source in Settings(data=data).shown():
-            click.echo(f"{name}\t{value}\t{source}\t{SETTINGS[name].meaning}")
+        for row in Settings(data=data).shown():
+            click.echo("\t".join(row))
         return
     table = Table("setting", "value", "from", "meaning", box=None, pad_edge=False)
-    for name, value, source in Settings(data=data).shown():
-        table.add_row(name, value, source, SETTINGS[name].meaning)
+    for row in Settings(data=data).shown():
+        table.add_row(*row)
     Console().print(table)

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import msgspec
 import requests
 import rich_click as click
 from rich.console import Console
@@ -25,12 +26,25 @@ from application.commands.ingest import ingest_file
 from domain.errors import AlreadyExists, InvalidInput, StarferryError
 
 ENDINGS = (".fits", ".fits.fz", ".fits.gz", ".tar.gz")
+"""What is looked for in folders: files that say themselves what they are."""
+
+DESCRIBED_ENDINGS = (*ENDINGS, ".pdf", ".jpg", ".jpeg")
+"""The same, when metadata for all files are given."""
+
 PIECE = 1024 * 1024
 AHEAD = 64
 """Files handed out before their results are looked at: enough to keep all workers busy."""
 
 FEW = 8
 """Fewer files are done sooner than a second process starts."""
+
+
+class Given(msgspec.Struct, frozen=True):
+    """What is said of all files: the observation that they belong to, and metadata by header key."""
+
+    observation: str | None = None
+    metadata: dict[str, str] = {}
+
 
 Outcome = tuple[str, str]
 """Path and what came of it: '' ingested, 'known' already there, otherwise why not."""
@@ -41,6 +55,13 @@ Outcome = tuple[str, str]
 @click.option("--api-root", help="Send the files to this Starferry instead of working on the data folder.")
 @click.option("--token", help="Token for --api-root.", envvar="STARFERRY_TOKEN")
 @click.option("--observation", help="The observation that the files belong to (its id).")
+@click.option(
+    "--metadata",
+    "pairs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A header of all the files, instead of their own; may be given several times. PDF and JPEG files need them.",
+)
 @click.option("--jobs", default=os.cpu_count() or 2, show_default=True, help="Files at a time.")
 @data_option
 @click.pass_context
@@ -50,20 +71,23 @@ def ingest(
     api_root: str | None,
     token: str | None,
     observation: str | None,
+    pairs: tuple[str, ...],
     jobs: int,
     data: Path | None,
 ) -> None:
     """Ingest FITS files, and all of them below folders. Files that are in the archive already are skipped."""
-    files, missing = _files(paths)
+    given = Given(observation, _metadata(pairs))
+    endings = DESCRIBED_ENDINGS if given.metadata else ENDINGS
+    files, missing = _files(paths, endings)
     failed = len(missing)
     if not files and not missing:
-        click.echo(f"There is nothing to ingest: no file below ends in {', '.join(ENDINGS)}.", err=True)
+        click.echo(f"There is nothing to ingest: no file below ends in {', '.join(endings)}.", err=True)
     for absent in missing:
         click.echo(f"{absent}: there is no such file or folder.", err=True)
     counts = {"": 0, "known": 0}
     columns = (TextColumn("ingesting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
-        _way_in(files, api_root, token, observation, jobs, data) as outcomes,
+        _way_in(files, api_root, token, given, jobs, data) as outcomes,
         Progress(*columns, console=Console(stderr=True)) as progress,
     ):
         task = progress.add_task("ingest", total=len(files))
@@ -78,13 +102,24 @@ def ingest(
     context.exit(1 if failed else 0)
 
 
-def _files(paths: tuple[Path, ...]) -> tuple[list[Path], list[Path]]:
+def _metadata(pairs: tuple[str, ...]) -> dict[str, str]:
+    """The metadata that `KEY=VALUE` options give. Raises InvalidInput."""
+    metadata = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip() or not pair.isprintable():
+            raise InvalidInput(f"--metadata is KEY=VALUE, like SITEID=coj, but it is {pair[:80]!r}.")
+        metadata[key.strip()] = value
+    return metadata
+
+
+def _files(paths: tuple[Path, ...], endings: tuple[str, ...]) -> tuple[list[Path], list[Path]]:
     """All files to ingest, in order, and the paths that don't exist."""
     files: list[Path] = []
     missing: list[Path] = []
     for path in paths:
         if path.is_dir():
-            files += sorted(found for found in path.rglob("*") if found.name.endswith(ENDINGS) and found.is_file())
+            files += sorted(found for found in path.rglob("*") if found.name.endswith(endings) and found.is_file())
         elif path.exists():
             files.append(path)
         else:
@@ -97,7 +132,7 @@ def _way_in(
     files: list[Path],
     api_root: str | None,
     token: str | None,
-    observation: str | None,
+    given: Given,
     jobs: int,
     data: Path | None,
 ) -> Iterator[Iterator[Outcome]]:
@@ -107,15 +142,15 @@ def _way_in(
             raise InvalidInput("--api-root needs a token: give --token or set STARFERRY_TOKEN.")
         url = f"{api_root.rstrip('/')}/api/v1/ingest"
         with ThreadPoolExecutor(jobs) as threads:
-            yield _spread(threads, lambda path: _send(path, url, token, observation), files)
+            yield _spread(threads, lambda path: _send(path, url, token, given), files)
         return
     settings = settings_for(data)
     with opened_database(settings) as conninfo, open_core(settings, conninfo) as core:
         if len(files) < FEW or jobs == 1:
-            yield ((str(path), _ingest_one(core, path, observation)) for path in files)
+            yield ((str(path), _ingest_one(core, path, given)) for path in files)
             return
         spawning = multiprocessing.get_context("spawn")  # a fork would share database connections
-        with ProcessPoolExecutor(jobs, spawning, _start_worker, (data, conninfo, observation)) as processes:
+        with ProcessPoolExecutor(jobs, spawning, _start_worker, (data, conninfo, given)) as processes:
             yield _spread(processes, _work, files)
 
 
@@ -131,17 +166,17 @@ def _spread(executor: Executor, work: Callable[[Path], Outcome], files: list[Pat
 _worker: dict[str, Any] = {}
 
 
-def _start_worker(data: Path | None, conninfo: str, observation: str | None) -> None:
+def _start_worker(data: Path | None, conninfo: str, given: Given) -> None:
     _worker["context"] = open_core(Settings(data=data), conninfo)
     _worker["core"] = _worker["context"].__enter__()
-    _worker["observation"] = observation
+    _worker["given"] = given
 
 
 def _work(path: Path) -> Outcome:
-    return str(path), _ingest_one(_worker["core"], path, _worker["observation"])
+    return str(path), _ingest_one(_worker["core"], path, _worker["given"])
 
 
-def _ingest_one(core: Core, path: Path, observation: str | None) -> str:
+def _ingest_one(core: Core, path: Path, given: Given) -> str:
     try:
         with path.open("rb") as source, core.store.staging() as staging:
             while piece := source.read(PIECE):
@@ -155,7 +190,9 @@ def _ingest_one(core: Core, path: Path, observation: str | None) -> str:
                 numbers=core.numbers,
                 clock=core.clock,
                 cause=operator(),
-                observation=observation,
+                observation=given.observation,
+                metadata=given.metadata,
+                thumbnails=core.lookups,
             )
     except AlreadyExists:
         return "known"
@@ -166,10 +203,13 @@ def _ingest_one(core: Core, path: Path, observation: str | None) -> str:
     return ""
 
 
-def _send(path: Path, url: str, token: str, observation: str | None) -> Outcome:
+def _send(path: Path, url: str, token: str, given: Given) -> Outcome:
+    fields = {"observation": given.observation} if given.observation else {}
+    if given.metadata:
+        fields["metadata"] = msgspec.json.encode(given.metadata).decode()
     try:
         with path.open("rb") as source:
-            body = _Multipart(source, path, {"observation": observation} if observation else {})
+            body = _Multipart(source, path, fields)
             answer = requests.post(
                 url,
                 data=body,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
 
 from msgspec import UNSET
 
+from api.settings import Settings
 from domain.footprint import Footprint
 
 REQUIRED = "This field is required."
@@ -27,11 +28,11 @@ TEXT_LENGTHS = {
     "proposal_id": 200,
     "instrument_id": 64,
     "target_name": 200,
-    "site_id": 32,
-    "telescope_id": 32,
+    "site_id": 3,
+    "telescope_id": 4,
     "primary_optical_element": 100,
 }
-"""Longest texts. The original's 3 and 4 for sites and telescopes were too short for others (row P01)."""
+"""Longest texts of the original, in characters. Observatories with longer codes set theirs (row P01)."""
 
 
 INDEXED = 1000
@@ -69,14 +70,21 @@ class Fields:
             self.errors[name] = refused.args[0]
 
 
-def read_record(fields: Fields, *, complete: bool = True) -> None:
-    """The fields of a record that are plain values; `complete` says that those without a default must be there."""
+def text_lengths(settings: Settings) -> dict[str, int]:
+    """The longest texts that are accepted here, by field."""
+    site, telescope = settings["STARFERRY_SITE_ID_LENGTH"], settings["STARFERRY_TELESCOPE_ID_LENGTH"]
+    return {**TEXT_LENGTHS, "site_id": site, "telescope_id": telescope}
+
+
+def read_record(fields: Fields, *, complete: bool = True, lengths: Mapping[str, int] = TEXT_LENGTHS) -> None:
+    """The fields of a record that are plain values; `complete` says that those without a default must be there, and
+    `lengths` bounds texts."""
     fields.read("basename", lambda value: text(value, 1000, blank=False), required=complete)
     fields.read("area", _area, required=complete, nullable=True)
     fields.read("observation_day", _day, required=complete)
     fields.read("observation_date", _moment, nullable=True)
     fields.read("public_date", _moment, nullable=True)
-    for name, longest in TEXT_LENGTHS.items():
+    for name, longest in lengths.items():
         fields.read(name, partial(text, longest=longest))
     fields.read("reduction_level", lambda value: _integer(value, -32768, 32767))
     fields.read("exposure_time", _number, nullable=True)

@@ -12,7 +12,7 @@ from litestar.params import FromPath
 from msgspec import UNSET
 
 from api.ocs.answers import NotVisible, json_answer
-from api.ocs.body_fields import NO_SUCH_KEY, Fields, Refused, choice, key, read_record, type_name
+from api.ocs.body_fields import NO_SUCH_KEY, Fields, Refused, choice, key, read_record, text_lengths, type_name
 from api.ocs.frames import arrival_times, created_frame, found, id_in_path, search_of
 from api.ocs.negotiation import body_as_json
 from api.ocs.record_body import BodyErrors, RecordBody, decoded
@@ -126,8 +126,8 @@ def _read(serving: Serving, body: bytes, *, complete: bool) -> tuple[Fields, lis
     """The fields that the body changes, with what is wrong with them, and the ids of the related frames."""
     given = decoded(body, _decoder)
     fields = Fields(given)
-    types = serving.core.settings["CONFIGURATION_TYPES"]
-    read_record(fields, complete=complete)
+    types = serving.types.known()
+    read_record(fields, complete=complete, lengths=text_lengths(serving.core.settings))
     fields.read("configuration_type", lambda value: choice(value, types), required=complete)
     fields.read("related_frames", _ids)
     if given.headers:

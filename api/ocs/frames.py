@@ -11,6 +11,7 @@ from litestar import Response, Router, get, post
 from litestar.params import FromPath
 
 from api.ocs.answers import NotVisible, json_answer
+from api.ocs.body_fields import text_lengths
 from api.ocs.filters import Controls, Parameters, parse_controls, parse_search
 from api.ocs.negotiation import body_as_json
 from api.ocs.paging import Place, page_link, place_of_cursor, read_place, write_place
@@ -123,8 +124,10 @@ async def create_frame(request: AnyRequest) -> Response[bytes]:
     serving = serving_of(request)
     principal = await serving.authenticator.principal(request.headers.get("authorization"))
     must_be_superuser(principal)
-    arrival = parse_body(await body_as_json(request), types=serving.types.known(), path=serving.core.record_path)
-    now, why = serving.core.clock.now(), cause(principal, "ocs")
+    core = serving.core
+    body = await body_as_json(request)
+    arrival = parse_body(body, types=serving.types.known(), path=core.record_path, lengths=text_lengths(core.settings))
+    now, why = core.clock.now(), cause(principal, "ocs")
     result: list[tuple[Frame, dict[int, datetime]]] = []
 
     def commit_for(history: Any) -> Any:

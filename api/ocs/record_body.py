@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw
 
-from api.ocs.body_fields import NO_NUL, NOT_NULL, REQUIRED, Fields, Refused, choice, read_record, text, type_name
+from api.ocs.body_fields import (
+    NO_NUL,
+    NOT_NULL,
+    REQUIRED,
+    TEXT_LENGTHS,
+    Fields,
+    Refused,
+    choice,
+    read_record,
+    text,
+    type_name,
+)
 from application.commands.ingest import FrameArrival, NewVersion
 from domain.frame_record import FrameRecord
 from domain.frames import FrameVersion
@@ -44,8 +55,8 @@ B = TypeVar("B")
 KEY_LENGTH = 1024
 """Long enough for every object store's version ids (row H06)."""
 
-Path = Callable[[FrameRecord, str], str]
-"""Where the file store keeps a file, from its record and extension."""
+Path = Callable[[FrameRecord, str, Raw], str]
+"""Where the file store keeps a file, from its record, extension and headers."""
 
 
 class BodyErrors(Exception):
@@ -56,11 +67,13 @@ class BodyErrors(Exception):
         self.errors = errors
 
 
-def parse_body(body: bytes, *, types: Sequence[str], path: Path) -> FrameArrival:
-    """The arrival that a body describes. Raises BodyErrors."""
+def parse_body(
+    body: bytes, *, types: Sequence[str], path: Path, lengths: Mapping[str, int] = TEXT_LENGTHS
+) -> FrameArrival:
+    """The arrival that a body describes. `lengths` bounds its texts. Raises BodyErrors."""
     given = decoded(body, _decoder)
     fields = Fields(given)
-    read_record(fields)
+    read_record(fields, lengths=lengths)
     fields.read("configuration_type", lambda value: choice(value, types), required=True)
     fields.read("related_frame_filenames", _names, required=True)
     fields.read("version_set", _version_items, required=True)
@@ -68,14 +81,15 @@ def parse_body(body: bytes, *, types: Sequence[str], path: Path) -> FrameArrival
     _check_headers(given.headers, errors)
     if errors:
         raise BodyErrors(errors)
-    versions = values.pop("version_set")
+    items = values.pop("version_set")
     values["related"] = values.pop("related_frame_filenames")
     record = FrameRecord(**values)
     return FrameArrival(
         record=record,
         headers=Raw(msgspec.json.format(bytes(given.headers), indent=-1)),  # clients send spaces, the log keeps none
         versions=tuple(
-            NewVersion(key, md5, extension, path=path(record, extension)) for key, md5, extension in versions
+            NewVersion(key, md5, extension, path=path(record, extension, given.headers))
+            for key, md5, extension in items
         ),
         supplied=frozenset(values),
     )

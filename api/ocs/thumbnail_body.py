@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
-from api.ocs.body_fields import Fields, choice, key, text
+from api.ocs.body_fields import TEXT_LENGTHS, Fields, choice, key, text
 from api.ocs.record_body import KEY_LENGTH, BodyErrors, decoded, parse_body
 from application.commands.ingest import NewVersion
 from application.commands.thumbnails import ThumbnailArrival
@@ -37,13 +37,23 @@ _edit = msgspec.json.Decoder(_Edit)
 
 
 def parse_thumbnail(
-    body: bytes, *, types: Sequence[str], sizes: Sequence[str], path: Callable[[FrameRecord, str], str]
+    body: bytes,
+    *,
+    types: Sequence[str],
+    sizes: Sequence[str],
+    path: Callable[[FrameRecord, str], str],
+    lengths: Mapping[str, int] = TEXT_LENGTHS,
 ) -> tuple[ThumbnailArrival, NewVersion]:
     """The thumbnail that a body describes, and the version that it came as. Raises BodyErrors.
 
     `path` says where the picture is, from the payload's record and its file name.
     """
-    arrival = parse_body(body, types=types, path=lambda record, extension: path(record, record.basename + extension))
+    arrival = parse_body(
+        body,
+        types=types,
+        path=lambda record, extension, _: path(record, record.basename + extension),
+        lengths=lengths,
+    )
     fields = Fields(decoded(body, _own))
     fields.read("frame_basename", lambda value: text(value, 1000, blank=False), required=True)
     fields.read("size", lambda value: choice(value, sizes), required=True)

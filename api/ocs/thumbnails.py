@@ -8,7 +8,7 @@ from litestar import Response, Router, delete, get, patch, post, put
 from litestar.params import FromPath
 
 from api.ocs.answers import NotVisible, json_answer
-from api.ocs.body_fields import NO_SUCH_KEY
+from api.ocs.body_fields import NO_SUCH_KEY, text_lengths
 from api.ocs.filters import FilterErrors, Parameters, parse_controls, whole_number
 from api.ocs.frame_changes import files_removed
 from api.ocs.frames import arrival_times, created_frame, found, id_in_path
@@ -22,8 +22,9 @@ from application.commands.thumbnails import change_thumbnail, put_thumbnail, rem
 from application.permissions import Principal, must_be_superuser
 from domain.errors import AlreadyExists, NotFound
 from domain.frames import stream_of
+from domain.thumbnails import Thumbnail
 from projections.frames.keyset import Mark, Order
-from projections.frames.thumbnails import ThumbnailRow
+from projections.frames.thumbnails import ThumbnailLink, ThumbnailRow
 
 BY_ID: Order = (("id", False),)
 COUNTED_EXACTLY = ("frame_basename", "observation_id", "request_id")
@@ -94,9 +95,10 @@ async def create_thumbnail(request: AnyRequest) -> Response[bytes]:
     must_be_superuser(principal)
     arrival, version = parse_thumbnail(
         await body_as_json(request),
-        types=core.settings["CONFIGURATION_TYPES"],
+        types=serving.types.known(),
         sizes=core.settings["THUMBNAIL_SIZE_CHOICES"],
         path=core.thumbnail_path,
+        lengths=text_lengths(core.settings),
     )
     taken = await in_thread(core.log.claimed, [f"md5:{version.md5}", f"key:{version.key}"])
     if taken:
@@ -169,20 +171,22 @@ async def _change(request: AnyRequest, thumbnail_id: str, *, complete: bool) -> 
     except NotFound as error:
         raise NoThumbnail from error
     serving.gate.wrote(principal.username, kept.position)
-    thumbnail, link = kept.thumbnail, serving.thumbnail_link(request)
-    answer = json_answer(
-        ThumbnailRow(
-            thumbnail.id,
-            kept.frame.id,
-            thumbnail.size,
-            thumbnail.basename,
-            thumbnail.extension,
-            thumbnail.key,
-            link(thumbnail.id, thumbnail.filename),
-        )
-    )
+    answer = json_answer(thumbnail_row(kept.thumbnail, kept.frame.id, serving.thumbnail_link(request)))
     answer.headers[HEADER] = str(kept.position)
     return answer
+
+
+def thumbnail_row(thumbnail: Thumbnail, frame_id: int, link: ThumbnailLink) -> ThumbnailRow:
+    """A thumbnail as lists have it."""
+    return ThumbnailRow(
+        thumbnail.id,
+        frame_id,
+        thumbnail.size,
+        thumbnail.basename,
+        thumbnail.extension,
+        thumbnail.key,
+        link(thumbnail.id, thumbnail.filename),
+    )
 
 
 async def _writable(request: AnyRequest, thumbnail_id: str) -> tuple[Principal, ThumbnailRow, str]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from litestar import Response, post
 from litestar.params import FromPath
 
 from api.ocs.frames import created_frame
+from api.ocs.thumbnails import thumbnail_row
 from api.read_gate import HEADER
 from api.serving import AnyRequest, cause, in_thread, serving_of
 from api.v1.answers import body_of, json_answer
+from api.v1.metadata import parse_metadata
 from api.v1.uploads import receive
 from application.commands.calibration import report_calibration
 from application.commands.ingest import ingest_file
@@ -36,6 +38,7 @@ async def ingest(request: AnyRequest) -> Response[bytes]:
         filename = (upload.filename or "").replace("\\", "/").rsplit("/", 1)[-1]
         if not filename:
             raise InvalidInput("The file part has no file name.", field="file")
+        metadata = parse_metadata(upload.fields.get("metadata") or "{}")
         staged = await in_thread(staging.finish)
         ingested = await in_thread(
             ingest_file,
@@ -49,6 +52,8 @@ async def ingest(request: AnyRequest) -> Response[bytes]:
             cause=cause(principal, "api"),
             observation=upload.fields.get("observation") or None,
             calibrated_from=upload.fields.get("calibrated_from") or None,
+            metadata=metadata,
+            thumbnails=core.lookups,
         )
     serving.gate.wrote(principal.username, ingested.position)
     link = serving.link(request)
@@ -57,7 +62,10 @@ async def ingest(request: AnyRequest) -> Response[bytes]:
     assert record is not None
     row = await serving.frames.by_basename(record.basename, principal, core.clock.now(), link)
     frame = row if row is not None else created_frame(ingested.frame, {}, core.clock.now(), link)
-    return json_answer({"frame": frame}, status=201, headers={HEADER: str(ingested.position)})
+    answer: dict[str, Any] = {"frame": frame}
+    if thumbnail := ingested.thumbnail:
+        answer["thumbnail"] = thumbnail_row(thumbnail, ingested.frame.id, serving.thumbnail_link(request))
+    return json_answer(answer, status=201, headers={HEADER: str(ingested.position)})
 
 
 class CalibrationReport(msgspec.Struct):

@@ -15,6 +15,8 @@ from domain.errors import AbsurdSize, InvalidInput
 
 PIECE = 1024 * 1024
 MAX_FIELD = 10_000
+MAX_METADATA = 256 * 1024
+"""Bytes of the field `metadata`, which may hold a whole header."""
 
 
 class Upload(msgspec.Struct):
@@ -79,7 +81,7 @@ class _Parts:
             self.pending += data[start:end]
         else:
             self._text += data[start:end]
-            if len(self._text) > MAX_FIELD:
+            if len(self._text) > (MAX_METADATA if self._name == "metadata" else MAX_FIELD):
                 raise InvalidInput(f"The field {self._name[:50]} is too long.")
 
     def _finish(self) -> None:

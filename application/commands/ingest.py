@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from application.commands.thumbnails import ThumbnailArrival, put_thumbnail
 from application.ports.clock import Clock
 from application.ports.event_log import Commit, EventLog, Write
-from application.ports.file_store import FileStore, Staged
+from application.ports.file_store import FileStore, Staged, Stored
 from application.ports.frame_reader import Described, FrameReader
+from application.ports.lookups import ThumbnailLookup
 from application.ports.numbers import Numbers
 from application.transact import TRIES
 from domain import frames, observations
-from domain.errors import AlreadyExists, NotFound, StreamConflict
+from domain.errors import AlreadyExists, InvalidInput, NotFound, StreamConflict
 from domain.event import Cause, Event, Recorded
 from domain.frame_record import FrameRecord
 from domain.frames import FileProcessed, Frame, FrameAmended, FrameVersion
+from domain.thumbnails import Thumbnail
 
 _FIELDS = frozenset(FrameRecord.__struct_fields__)
 
@@ -47,10 +50,12 @@ class FrameArrival(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ingested(msgspec.Struct, frozen=True):
-    """A frame as it stands after an arrival, with the position from which the read model has it."""
+    """A frame as it stands after an arrival, with the position from which the read model has it; and the thumbnail,
+    when it was that which arrived."""
 
     frame: Frame
     position: int
+    thumbnail: Thumbnail | None = None
 
 
 def decide_arrival(
@@ -107,28 +112,31 @@ def ingest_file(
     cause: Cause,
     observation: str | None = None,
     calibrated_from: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    thumbnails: ThumbnailLookup | None = None,
 ) -> Ingested:
-    """Check a staged file, keep its bytes and record it.
+    """Check a staged file, keep its bytes and record it. `metadata` by header key win over the file's own headers; a
+    picture whose metadata name its frame becomes that frame's thumbnail, for which `thumbnails` is needed.
 
     Raises AlreadyExists when the same bytes are in the archive, InvalidFile when they can't be archived, NotFound
     when `calibrated_from` names no frame; nothing is kept then.
     """
     if log.claimed([f"md5:{staged.hashes.md5}"]):
         raise _known(filename)
-    described = reader.describe(staged.file, filename)
+    described = reader.describe(staged.file, filename, metadata)
+    if described.thumbnail_of:
+        if thumbnails is None:
+            raise InvalidInput("Thumbnails can't come in this way.", field="metadata")
+        picture = _thumbnail(described, _kept(store, staged, filename, described))
+        kept = put_thumbnail(log, thumbnails, numbers, clock, cause, picture)
+        return Ingested(kept.frame, kept.position, kept.thumbnail)
     raw = _raw_frame(log, calibrated_from)
     if raw and raw.record and described.record.observation_id is None:  # it belongs where its raw frame does
         if raw.assigned:
             observation = observation or raw.observation
         record = msgspec.structs.replace(described.record, observation_id=raw.record.observation_id)
         described = msgspec.structs.replace(described, record=record)
-    stored = store.keep(
-        staged,
-        described.path,
-        filename=filename,
-        content_type="image/fits",
-        observed=described.record.observation_date,
-    )
+    stored = _kept(store, staged, filename, described)
     version = NewVersion(
         key=stored.key,
         md5=staged.hashes.md5,
@@ -155,6 +163,30 @@ def ingest_file(
                 raise
             history = log.load(stream)
     raise AssertionError("unreachable")
+
+
+def _kept(store: FileStore, staged: Staged, filename: str, described: Described) -> Stored:
+    return store.keep(
+        staged,
+        described.path,
+        filename=filename,
+        content_type=described.content_type,
+        observed=described.record.observation_date,
+    )
+
+
+def _thumbnail(described: Described, stored: Stored) -> ThumbnailArrival:
+    """What the frame gets; the record, made of what was said of the thumbnail, serves while the frame isn't there."""
+    record = described.record
+    return ThumbnailArrival(
+        record=msgspec.structs.replace(record, basename=described.thumbnail_of),
+        headers=msgspec.Raw(msgspec.json.encode(described.headers)),
+        basename=record.basename,
+        extension=described.extension,
+        size=described.thumbnail_size,
+        key=stored.key,
+        path=stored.path,
+    )
 
 
 def _arrival(

@@ -211,8 +211,8 @@ def test_a_path_that_climbs_out_or_cannot_be_a_name_is_refused(store: FileStore)
         with staged(store, b"bytes") as arrived, pytest.raises(InvalidInput) as refused:
             store.keep(arrived, path, filename="x.fits")
         assert refused.value.field == "path", path
-        for ask in (store.open, store.size, store.delete):
-            with pytest.raises(InvalidInput):
+        for ask in (store.open, store.size):
+            with pytest.raises((InvalidInput, NotFound)):  # a bucket may have objects with such names; this isn't one
                 ask(path, "0" * 32)
 
 

@@ -126,6 +126,35 @@ def test_rebuilding_every_read_model_gives_identical_content(data: Path, night: 
     assert "There is no read model nosuch" in unknown.stderr
 
 
+def test_g05_files_without_headers_are_ingested_with_metadata(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "one-e92-summary.pdf").write_bytes(b"%PDF-1.4 one")
+    (tmp_path / "one-e92-small.jpg").write_bytes(b"\xff\xd8\xff one")
+    (tmp_path / "notes.txt").write_text("left alone")
+    header = {
+        "PROPID": "p", "DATE-OBS": "2024-05-17T03:12:45", "DAY-OBS": "20240516", "INSTRUME": "i", "SITEID": "s",
+        "TELID": "t", "OBSTYPE": "SPECTRUM", "BLKUID": "0042",
+    }  # fmt: skip
+    options = [part for key, value in header.items() for part in ("--metadata", f"{key}={value}")]
+    assert "nothing to ingest" in starferry("ingest", str(tmp_path), data=data).stderr
+    done = starferry("ingest", str(tmp_path), *options, data=data)
+    assert (done.returncode, done.stdout) == (0, "2 ingested, 0 already there, 0 failed.\n"), done.stderr
+    thumbnail = ["--metadata", "frame_basename=one-e92-summary", "--metadata", "size=small"]
+    (tmp_path / "two.jpg").write_bytes(b"\xff\xd8\xff two")
+    done = starferry("ingest", str(tmp_path / "two.jpg"), *options, *thumbnail, data=data)
+    assert (done.returncode, done.stdout) == (0, "1 ingested, 0 already there, 0 failed.\n"), done.stderr
+    told = starferry("history", "frame", "one-e92-summary", data=data).stdout
+    assert "thumbnail" in told
+    lacking = starferry("ingest", str(tmp_path / "two.jpg"), "--metadata", "SITEID=s", data=data)
+    assert (lacking.returncode, "lacks the required headers" in lacking.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("pair", ["SITEID", "=x", " =x", "A=b\nc"])
+def test_metadata_that_are_no_pair_are_refused(data: Path, pair: str) -> None:
+    refused = starferry("ingest", "x.pdf", "--metadata", pair, data=data)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("starferry: --metadata is KEY=VALUE")
+
+
 def test_config_shows_sources_and_masks_secrets(tmp_path: Path) -> None:
     shown = starferry("config", data=tmp_path, AWS_SECRET_ACCESS_KEY="hidden-secret", COLUMNS="200")
     assert shown.returncode == 0

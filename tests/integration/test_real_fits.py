@@ -120,9 +120,29 @@ def test_headers_are_those_that_astropy_reads(name: str) -> None:
     assert ours.keys() - expected.keys() <= {"RLEVEL", "L1PUBDAT", "L1IDCAT", "BZERO", "BSCALE"}
 
 
+SAID = {
+    "PROPID": "calibrate", "DATE-OBS": "2015-02-19T08:00:00", "DAY-OBS": "20150219", "INSTRUME": "nres03",
+    "SITEID": "cpt", "TELID": "1m0a", "OBSTYPE": "TARGET", "BLKUID": 1, "RLEVEL": 92,
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    "name", ["cptnrs03-fa13-20150219-0001-e92-summary.pdf", "tfn0m419-sq32-20240426-0097-e91-small.jpg"]
+    ("name", "path"),
+    [
+        ("cptnrs03-fa13-20150219-0001-e92-summary.pdf", "cpt/nres03/20150219/processed"),
+        ("tfn0m419-sq32-20240426-0097-e91-small.jpg", "cpt/nres03/20150219/processed"),
+    ],
 )
-def test_what_is_not_fits_is_refused_in_a_sentence(name: str) -> None:
-    with pytest.raises(InvalidFile, match="not a currently supported file type"):
+def test_g05_what_has_no_headers_needs_metadata(name: str, path: str) -> None:
+    with pytest.raises(InvalidFile, match="lacks the required headers PROPID"):
         described(name)
+    found = FitsReader().describe(FOLDER / name, name, SAID)
+    assert found.path == f"{path}/{name}"
+    assert found.record.reduction_level == 92
+
+
+def test_g05_a_picture_of_a_frame_is_its_thumbnail() -> None:
+    name = "tfn0m419-sq32-20240426-0097-e91-small.jpg"
+    found = FitsReader().describe(FOLDER / name, name, {**SAID, "frame_basename": "tfn-e91", "size": "small"})
+    assert (found.thumbnail_of, found.thumbnail_size) == ("tfn-e91", "small")
+    assert found.path == f"cpt/nres03/20150219/thumbnails/{name}"

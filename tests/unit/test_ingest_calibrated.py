@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ class Reader:
     def __init__(self, number: int | None) -> None:
         self._number = number
 
-    def describe(self, file: Path, filename: str) -> Described:
+    def describe(self, file: Path, filename: str, metadata: Mapping[str, Any] | None = None) -> Described:
         record = FrameRecord(basename="m31-e91", observation_id=self._number)
         return Described(record, {}, ".fits", "somewhere/m31-e91.fits")
 

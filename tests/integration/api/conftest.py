@@ -47,6 +47,8 @@ def site(
         "STARFERRY_FOLDER_ROOTS": str(destinations),
         "STARFERRY_RETRY_SCHEDULE": "0.1,0.1,0.1",
         "STARFERRY_GCS_URL": gcs.url,
+        "STARFERRY_SITE_ID_LENGTH": "32",  # tests mark their frames by such codes
+        "STARFERRY_TELESCOPE_ID_LENGTH": "32",
         "STARFERRY_DROPBOX_URL": dropbox.url,
         "STARFERRY_GOOGLE_DRIVE_URL": drive.url,
         "STARFERRY_GOOGLE_OAUTH_URL": drive.url,

@@ -30,12 +30,12 @@ from domain.errors import InvalidFile
         ("coj1m011-fa12-20240517-0001-x00", "", "", "EXPERIMENTAL"),
     ],
 )
-def test_the_name_tells_the_type(basename: str, enclosure: str, telescope: str, expected: str) -> None:
+def test_g13_the_name_tells_the_type(basename: str, enclosure: str, telescope: str, expected: str) -> None:
     assert inferred_type(basename, enclosure=enclosure, telescope=telescope) == expected
 
 
 @pytest.mark.parametrize("basename", ["", "a", "a-b-c-d", "a-b-c-d-z00", "a-b-c-d-", "a-b-c-d-E00"])
-def test_other_names_tell_nothing(basename: str) -> None:
+def test_g13_other_names_tell_nothing(basename: str) -> None:
     with pytest.raises(InvalidFile):
         inferred_type(basename, enclosure="", telescope="")
 
@@ -50,7 +50,7 @@ def test_other_names_tell_nothing(basename: str) -> None:
         ("x-٣٤", ".fits.fz", 0),
     ],
 )
-def test_the_name_tells_the_level(basename: str, extension: str, level: int) -> None:
+def test_g14_the_name_tells_the_level(basename: str, extension: str, level: int) -> None:
     assert inferred_level(basename, extension) == level
 
 

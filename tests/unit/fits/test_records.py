@@ -19,7 +19,7 @@ def record(folder: Path, **changes: Any) -> FrameRecord:
     return describe(plain(folder, **changes)).record
 
 
-def test_every_field_comes_from_its_header(tmp_path: Path) -> None:
+def test_g06_every_field_comes_from_its_header(tmp_path: Path) -> None:
     assert record(tmp_path, L1PUBDAT="2025-05-17T03:12:45", L1IDBIAS="bias.fits.fz") == FrameRecord(
         basename=NAME,
         observation_day=date(2024, 5, 16),
@@ -40,21 +40,21 @@ def test_every_field_comes_from_its_header(tmp_path: Path) -> None:
     )
 
 
-def test_the_keys_are_settings(tmp_path: Path) -> None:
+def test_g06_the_keys_are_settings(tmp_path: Path) -> None:
     reader = FitsReader(FitsSettings.from_environment({"TARGET_NAME_KEY": "TARGET", "EXPOSURE_TIME_KEY": "SECONDS"}))
     found = describe(plain(tmp_path, TARGET="M99", SECONDS=2), reader).record
     assert (found.target_name, found.exposure_time) == ("M99", 2.0)
 
 
 @pytest.mark.parametrize("word", ["N/A", "UNSPECIFIED", "UNKNOWN", "N/A   "])
-def test_null_words_mean_nothing(tmp_path: Path, word: str) -> None:
+def test_g08_null_words_mean_nothing(tmp_path: Path, word: str) -> None:
     described = describe(plain(tmp_path, OBJECT=word, REQNUM=word, TRACKNUM=word))
     assert (described.record.target_name, described.record.request_id) == ("", None)
     assert (described.headers["OBJECT"], described.headers["REQNUM"], described.headers["TRACKNUM"]) == ("", None, None)
 
 
 @pytest.mark.parametrize("text", ["None", "NONE", "{NONE}", "", "   "])
-def test_a_number_of_the_scheduler_that_is_none_is_null(tmp_path: Path, text: str) -> None:
+def test_g08_a_number_of_the_scheduler_that_is_none_is_null(tmp_path: Path, text: str) -> None:
     assert record(tmp_path, BLKUID=text).observation_id is None
 
 
@@ -111,13 +111,13 @@ def test_dates_are_read_in_every_fits_form(tmp_path: Path, text: str, expected: 
 
 
 @pytest.mark.parametrize("day", ["", "N/A", "UNKNOWN"])
-def test_a_blank_day_is_the_date_of_the_exposure(tmp_path: Path, day: str) -> None:
+def test_g10_a_blank_day_is_the_date_of_the_exposure(tmp_path: Path, day: str) -> None:
     described = describe(plain(tmp_path, DATE__OBS="2020-01-31T23:00:00-04:00", DAY__OBS=day))
     assert described.record.observation_day == date(2020, 1, 31)
     assert described.headers["DAY-OBS"] == "20200131"
 
 
-def test_a_day_that_is_not_required_may_be_absent(tmp_path: Path) -> None:
+def test_g10_a_day_that_is_not_required_may_be_absent(tmp_path: Path) -> None:
     reader = FitsReader(FitsSettings(required_headers=("DATE-OBS",)))
     described = describe(plain(tmp_path, DAY__OBS=None, DATE__OBS="2020-01-31T23:00:00"), reader)
     assert described.headers["DAY-OBS"] == "20200131"
@@ -128,7 +128,7 @@ def test_the_day_is_read_in_both_forms(tmp_path: Path, value: Any) -> None:
     assert record(tmp_path, DAY__OBS=value).observation_day == date(2024, 5, 16)
 
 
-def test_a_blank_required_date_is_a_missing_header(tmp_path: Path) -> None:
+def test_g07_a_blank_required_date_is_a_missing_header(tmp_path: Path) -> None:
     with pytest.raises(MissingHeader, match="DATE-OBS"):
         record(tmp_path, DATE__OBS="N/A")
 
@@ -138,7 +138,7 @@ def test_a_date_that_is_not_required_may_be_absent(tmp_path: Path) -> None:
     assert (found.observation_date, found.public_date) == (None, None)
 
 
-def test_related_names_come_in_the_order_of_the_keys_without_extensions(tmp_path: Path) -> None:
+def test_g09_related_names_come_in_the_order_of_the_keys_without_extensions(tmp_path: Path) -> None:
     described = describe(
         plain(tmp_path, ORIGNAME="raw-e00.fits", L1IDMASK="bpm.fits.fz", L1IDBIAS="bias", L1IDFLAT="N/A", L1IDDARK="")
     )
@@ -146,7 +146,7 @@ def test_related_names_come_in_the_order_of_the_keys_without_extensions(tmp_path
     assert described.headers["ORIGNAME"] == "raw-e00"
 
 
-def test_blacklisted_and_nameless_headers_are_dropped(tmp_path: Path) -> None:
+def test_g07_blacklisted_and_nameless_headers_are_dropped(tmp_path: Path) -> None:
     path = tmp_path / "x.fits"
     path.write_bytes(
         raw_header(*structural(), *required_cards(), "HISTORY made", "COMMENT x", "        = 'nameless'", "")
@@ -174,7 +174,7 @@ def test_headers_hold_only_what_json_can_hold(tmp_path: Path) -> None:
     assert "NAN" not in headers
 
 
-def test_plain_fits_keeps_its_level_and_type(tmp_path: Path) -> None:
+def test_g14_plain_fits_keeps_its_level_and_type(tmp_path: Path) -> None:
     found = describe(plain(tmp_path, "tst1m012-fa20-20240517-0042-b91.fits", OBSTYPE="UNKNOWN", RLEVEL=None))
     assert (found.record.configuration_type, found.record.reduction_level) == ("", 0)
     assert found.path == "tst/fa20/20240516/raw/tst1m012-fa20-20240517-0042-b91.fits"
@@ -184,7 +184,7 @@ def test_plain_fits_keeps_its_level_and_type(tmp_path: Path) -> None:
     ("ending", "level", "expected"),
     [("e91", None, 91), ("e91", "N/A", 91), ("e91", 0, 0), ("e00", "91", 91), ("x2", None, 0)],
 )
-def test_a_compressed_frame_without_level_takes_it_from_its_name(
+def test_g14_a_compressed_frame_without_level_takes_it_from_its_name(
     tmp_path: Path, ending: str, level: Any, expected: int
 ) -> None:
     found = describe(compressed(tmp_path, f"tst1m012-fa20-20240517-0042-{ending}.fits.fz", RLEVEL=level))
@@ -195,7 +195,7 @@ def test_a_compressed_frame_without_level_takes_it_from_its_name(
 
 @pytest.mark.parametrize(("letter", "expected"), [("b", "BIAS"), ("x", "EXPERIMENTAL"), ("e", "EXPOSE")])
 @pytest.mark.parametrize("blank", ["", "UNKNOWN"])
-def test_a_compressed_frame_without_type_takes_it_from_its_name(
+def test_g13_a_compressed_frame_without_type_takes_it_from_its_name(
     tmp_path: Path, letter: str, expected: str, blank: str
 ) -> None:
     found = describe(compressed(tmp_path, f"tst1m012-fa20-20240517-0042-{letter}00.fits.fz", OBSTYPE=blank))
@@ -207,14 +207,14 @@ def test_an_inferred_calibration_is_public_at_once(tmp_path: Path) -> None:
     assert found.public_date == found.observation_date
 
 
-def test_a_catalog_names_the_frame_that_it_belongs_to(tmp_path: Path) -> None:
+def test_g15_a_catalog_names_the_frame_that_it_belongs_to(tmp_path: Path) -> None:
     found = describe(compressed(tmp_path, f"{NAME}_cat.fits.fz"))
     assert found.record.configuration_type == "CATALOG"
     assert found.headers["L1IDCAT"] == NAME
     assert found.record.related == (NAME,)
 
 
-def test_a_catalog_that_names_its_frame_itself_is_believed(tmp_path: Path) -> None:
+def test_g15_a_catalog_that_names_its_frame_itself_is_believed(tmp_path: Path) -> None:
     assert describe(compressed(tmp_path, f"{NAME}_cat.fits.fz", L1IDCAT="other.fits")).record.related == ("other",)
 
 
@@ -229,13 +229,13 @@ def test_a_mask_has_a_place_of_its_own(tmp_path: Path, name: str, changes: dict[
     assert described.path == f"tst/fa20/bpm/{name}.fits.fz"
 
 
-def test_a_frame_whose_type_nothing_tells_is_refused(tmp_path: Path) -> None:
+def test_g13_a_frame_whose_type_nothing_tells_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidFile, match="correct the header"):
         describe(compressed(tmp_path, "holiday.fits.fz", OBSTYPE=""))
 
 
-def test_metadata_alone_make_a_record_where_the_kind_allows_it(tmp_path: Path) -> None:
-    settings = FitsSettings.from_environment({"FILETYPE_MAPPING_OVERRIDES": "{'.pdf': 'a.b.DataFile'}"})
+def test_g05_metadata_alone_make_a_record_where_the_kind_allows_it(tmp_path: Path) -> None:
+    settings = FitsSettings.from_environment({"FILETYPE_MAPPING_OVERRIDES": "{'.pdf': 'DataFile'}"})
     metadata: dict[str, Any] = {
         "PROPID": "p",
         "DATE-OBS": "2024-05-17",
@@ -250,8 +250,8 @@ def test_metadata_alone_make_a_record_where_the_kind_allows_it(tmp_path: Path) -
         FitsReader(settings).describe(tmp_path / "x.pdf", "x.pdf")
 
 
-def test_a_soar_frame_takes_its_level_from_its_prefix(tmp_path: Path) -> None:
-    reader = FitsReader(FitsSettings.from_environment({"FILETYPE_MAPPING_OVERRIDES": "{'.fits': 'x.SOARFitsFile'}"}))
+def test_g16_a_soar_frame_takes_its_level_from_its_prefix(tmp_path: Path) -> None:
+    reader = FitsReader(FitsSettings.from_environment({"FILETYPE_MAPPING_OVERRIDES": "{'.fits': 'SOARFitsFile'}"}))
     for prefix, level in (("wecfzst", 64), ("ecfzst", 63), ("cfzst", 62), ("fzst", 7)):
         found = describe(plain(tmp_path, f"{prefix}_0042.fits", RLEVEL=7), reader)
         assert found.record.reduction_level == level

@@ -13,12 +13,12 @@ def test_nothing_set_gives_the_defaults() -> None:
     assert FitsSettings.from_environment({}) == FitsSettings()
 
 
-def test_lists_lose_spaces_and_outer_commas_and_may_be_empty() -> None:
+def test_g06_lists_lose_spaces_and_outer_commas_and_may_be_empty() -> None:
     settings = FitsSettings.from_environment({"REQUIRED_HEADERS": ",A, B C,,D,", "HEADER_BLACKLIST": ""})
     assert (settings.required_headers, settings.header_blacklist) == (("A", "BC", "D"), ())
 
 
-def test_keys_numbers_and_limits_are_read() -> None:
+def test_g06_keys_numbers_and_limits_are_read() -> None:
     settings = FitsSettings.from_environment(
         {
             "RELATED_FRAME_KEYS": "BIASFILE,DARKFILE",
@@ -39,7 +39,7 @@ def test_a_number_that_cannot_be_right_is_named(value: str) -> None:
         FitsSettings.from_environment({"DAYS_UNTIL_PUBLIC": value})
 
 
-def test_kinds_of_files_can_be_overridden() -> None:
+def test_g02_kinds_of_files_can_be_overridden() -> None:
     override = "{'.fits': 'ocs_archive.input.lcofitsfile.LcoFitsFile', '.txt': 'DataFile'}"
     kinds = FitsSettings.from_environment({"FILETYPE_MAPPING_OVERRIDES": override}).file_kinds
     assert (kinds[".fits"], kinds[".txt"], kinds[".fits.fz"]) == (
@@ -50,6 +50,6 @@ def test_kinds_of_files_can_be_overridden() -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{1: 2}", "{'.fits': 'a.b.Unheard'}", "__import__('os')"])
-def test_an_override_that_makes_no_sense_is_refused(text: str) -> None:
+def test_g02_an_override_that_makes_no_sense_is_refused(text: str) -> None:
     with pytest.raises(Misconfigured, match="FILETYPE_MAPPING_OVERRIDES"):
         FitsSettings.from_environment({"FILETYPE_MAPPING_OVERRIDES": text})

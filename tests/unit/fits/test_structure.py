@@ -77,13 +77,13 @@ def test_a_later_hdu_that_is_cut_short_spoils_the_file(tmp_path: Path) -> None:
         describe(path)
 
 
-def test_all_missing_headers_are_named(tmp_path: Path) -> None:
+def test_g07_all_missing_headers_are_named(tmp_path: Path) -> None:
     path = plain(tmp_path, PROPID=None, BLKUID=None)
     with pytest.raises(MissingHeader, match="lacks the required headers PROPID, BLKUID"):
         describe(path)
 
 
-def test_a_required_header_that_cannot_be_read_is_missing(tmp_path: Path) -> None:
+def test_g07_a_required_header_that_cannot_be_read_is_missing(tmp_path: Path) -> None:
     cards = [card for card in required_cards() if not card.startswith("SITEID")]
     with pytest.raises(MissingHeader, match="the required header SITEID"):
         describe(written(tmp_path, raw_header(*structural(), *cards, "SITEID  = tst / no quotes")))
@@ -145,12 +145,12 @@ def test_random_groups_are_measured_by_their_own_formula(tmp_path: Path) -> None
         describe(written(tmp_path, content[:-1]))
 
 
-def test_the_first_hdu_with_all_required_headers_is_chosen(tmp_path: Path) -> None:
+def test_g03_the_first_hdu_with_all_required_headers_is_chosen(tmp_path: Path) -> None:
     headers = [header(OBJECT="first", SITEID=None), header(OBJECT="second"), header(OBJECT="third")]
     assert describe(with_extensions(tmp_path / "x.fits", headers)).record.target_name == "second"
 
 
-def test_metadata_of_the_caller_complete_and_override_the_header(tmp_path: Path) -> None:
+def test_g03_metadata_of_the_caller_complete_and_override_the_header(tmp_path: Path) -> None:
     path = plain(tmp_path, SITEID=None)
     described = FitsReader().describe(path, path.name, {"SITEID": "abc", "OBJECT": "M85"})
     assert (described.record.site_id, described.headers["OBJECT"]) == ("abc", "M85")
@@ -163,7 +163,7 @@ def test_the_limit_of_a_frame_can_be_set(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["x.txt", "x", ".fits", "x\n.fits", "x.FITS", f"{'x' * 300}.fits", "a\\b.fits"])
-def test_a_name_that_cannot_be_archived_is_refused(tmp_path: Path, name: str) -> None:
+def test_g01_a_name_that_cannot_be_archived_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(InvalidFile):
         FitsReader().describe(plain(tmp_path), name)
 
@@ -175,7 +175,7 @@ def test_what_is_not_a_file_is_refused(tmp_path: Path, name: str) -> None:
         describe(tmp_path / name)
 
 
-def test_a_compressed_file_gives_the_headers_that_astropy_gives(tmp_path: Path) -> None:
+def test_g03_a_compressed_file_gives_the_headers_that_astropy_gives(tmp_path: Path) -> None:
     from astropy.io import fits
 
     path = compressed(tmp_path, EXTRA=1.5)

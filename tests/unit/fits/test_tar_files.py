@@ -15,7 +15,7 @@ from adapters.fits.settings import FitsSettings
 from domain.errors import AbsurdSize, InvalidFile, NotFits, TruncatedFile
 from tests.unit.fits.fits_files import compressed, describe, plain
 
-LCO = FitsReader(FitsSettings.from_environment({"FILETYPE_MAPPING_OVERRIDES": "{'.tar.gz': 'x.LcoTarWithFitsFile'}"}))
+LCO = FitsReader(FitsSettings.from_environment({"FILETYPE_MAPPING_OVERRIDES": "{'.tar.gz': 'LcoTarWithFitsFile'}"}))
 
 
 def tar(members: Mapping[str, bytes], kind: int = tarfile.PAX_FORMAT) -> bytes:
@@ -45,23 +45,25 @@ def members(tmp_path: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
-def test_the_first_fits_member_gives_the_record(tmp_path: Path, members: dict[str, bytes], kind: int) -> None:
+def test_g04_the_first_fits_member_gives_the_record(tmp_path: Path, members: dict[str, bytes], kind: int) -> None:
     described = describe(written(tmp_path, tar(members, kind)))
     assert described.record.target_name == "first"
     assert (described.extension, described.path) == (".tar.gz", "tst/fa20/20240516/raw/x-e90.tar.gz")
 
 
 @pytest.mark.parametrize("kind", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
-def test_an_lco_tar_file_is_read_by_its_reduced_member(tmp_path: Path, members: dict[str, bytes], kind: int) -> None:
+def test_g04_an_lco_tar_file_is_read_by_its_reduced_member(
+    tmp_path: Path, members: dict[str, bytes], kind: int
+) -> None:
     assert describe(written(tmp_path, tar(members, kind)), LCO).record.target_name == "second"
 
 
-def test_a_level_that_nobody_gives_is_90(tmp_path: Path) -> None:
+def test_g14_a_level_that_nobody_gives_is_90(tmp_path: Path) -> None:
     content = plain(tmp_path, "1.fits", RLEVEL=None).read_bytes()
     assert describe(written(tmp_path, tar({"a-e91.fits": content})), LCO).record.reduction_level == 90
 
 
-def test_a_tar_file_without_fits_is_refused(tmp_path: Path) -> None:
+def test_g04_a_tar_file_without_fits_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidFile, match=r"holds no file whose name contains \.fits"):
         describe(written(tmp_path, tar({"notes.txt": b"read me"})))
 
