@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets as random_source
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +21,7 @@ from adapters.event_store.log import PostgresEventLog
 from adapters.event_store.numbers import BlockNumbers
 from adapters.file_store.directory import DirectoryStore
 from adapters.file_store.hashing import Hasher
+from adapters.fits.archive_paths import thumbnail_path
 from adapters.fits.settings import FitsSettings
 from adapters.fits.stored_paths import stored_path
 from adapters.jobs.queue import ProcrastinateJobs
@@ -31,6 +32,9 @@ from adapters.vault.keyring import open_keyring
 from adapters.vault.postgres_vault import PostgresVault
 from api.links import Links
 from api.settings import Settings
+from application.commands.import_accounts import AccountImport
+from application.commands.import_frames import FrameImport
+from application.commands.verify_import import Verification
 from application.ferry import Ferry
 from application.policies.cancel_transfers_of_deleted_frames import CancelTransfersOfDeletedFrames
 from application.policies.complete_calibrations import CompleteCalibrations
@@ -44,10 +48,13 @@ from application.policies.remove_deleted_files import RemoveDeletedFiles
 from application.policies.runner import PolicyRunner
 from application.ports.file_store import FileStore
 from application.ports.frame_reader import FrameReader
+from application.ports.original_archive import OriginalArchive
 from application.sweep import Sweep
+from domain.event import Cause
 from domain.frame_record import FrameRecord
 from domain.hashes import Hashes
 from projections.accounts import AccountsProjection
+from projections.frames.imported import ReadModelIds
 from projections.frames.projection import FramesProjection
 from projections.lookups import ReadModelLookups
 from projections.observations import ObservationsProjection
@@ -83,6 +90,44 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
     def record_path(self, record: FrameRecord, extension: str) -> str:
         """Where the file store keeps the file of a record that another program has stored."""
         return stored_path(record, extension)
+
+    def thumbnail_path(self, record: FrameRecord, filename: str) -> str:
+        """Where the file store keeps a thumbnail that another program has stored."""
+        return thumbnail_path(
+            filename, site=record.site_id, instrument=record.instrument_id, day=record.observation_day
+        )
+
+    def frame_import(
+        self, source: OriginalArchive, cause: Cause, *, shared_ids: int, dry_run: bool = False
+    ) -> FrameImport:
+        """What takes over the frames of another archive; ids up to `shared_ids` may be in use here."""
+        return FrameImport(
+            log=self.log,
+            clock=self.clock,
+            ids=ReadModelIds(self.pool),
+            headers=source.headers,
+            file_path=self.record_path,
+            thumbnail_path=self.thumbnail_path,
+            cause=cause,
+            shared_ids=shared_ids,
+            dry_run=dry_run,
+        )
+
+    def account_import(self, cause: Cause, *, dry_run: bool = False) -> AccountImport:
+        """What takes over its users."""
+        return AccountImport(log=self.log, clock=self.clock, passwords=self.passwords, cause=cause, dry_run=dry_run)
+
+    def verification(
+        self, source: OriginalArchive, tell: Callable[[str], None], *, files: bool = False
+    ) -> Verification:
+        """What checks afterwards that all of it is here, with `files` in the file store too."""
+        return Verification(
+            log=self.log,
+            ids=ReadModelIds(self.pool),
+            headers=source.headers,
+            tell=tell,
+            store=self.store if files else None,
+        )
 
     def projections(self) -> list[Projection]:
         """All read models."""

@@ -121,6 +121,8 @@ SETTINGS = {
         Setting("STARFERRY_SWEEP_SECONDS", "60", "how often a worker looks for what got stuck", float),
         Setting("STARFERRY_MAX_FRAME_BYTES", str(16 << 30), "most bytes of a file, also unpacked", _positive),
         Setting("STARFERRY_TOKEN", "", "token for `starferry ingest --api-root`", _text, True),
+        Setting("STARFERRY_IMPORT_DATABASE", "", "the original's database, for `starferry import-ocs`", _text, True),
+        Setting("STARFERRY_IMPORT_TOKEN", "", "token for `starferry import-ocs --api-root`", _text, True),
         Setting(
             "STARFERRY_LOG_LEVEL", "info", "least level that is logged", _one_of("debug", "info", "warning", "error")
         ),

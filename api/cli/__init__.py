@@ -6,7 +6,7 @@ import sys
 
 import rich_click as click
 
-from api.cli import accounts, configuration, events, ingest, projections, run
+from api.cli import accounts, configuration, events, import_ocs, ingest, projections, run
 from domain.errors import StarferryError
 
 click.rich_click.USE_RICH_MARKUP = False
@@ -25,6 +25,7 @@ for command in (
     run.demo,
     projections.projections,
     ingest.ingest,
+    import_ocs.import_ocs,
     accounts.user,
     accounts.token,
     events.events,
