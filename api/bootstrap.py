@@ -26,12 +26,14 @@ from adapters.fits.settings import FitsSettings
 from adapters.fits.stored_paths import stored_path
 from adapters.jobs.queue import ProcrastinateJobs
 from adapters.jobs.workers import PostgresWorkers
+from adapters.one_at_a_time import RETENTION_LOCK, OneAtATime
 from adapters.passwords import PostgresPasswords
 from adapters.sky.spherical_sky import SphericalSky
 from adapters.vault.keyring import open_keyring
 from adapters.vault.postgres_vault import PostgresVault
 from api.links import Links
 from api.settings import Settings
+from application.commands.delete_frames import FrameDeletion
 from application.commands.import_accounts import AccountImport
 from application.commands.import_frames import FrameImport
 from application.commands.verify_import import Verification
@@ -49,11 +51,15 @@ from application.policies.runner import PolicyRunner
 from application.ports.file_store import FileStore
 from application.ports.frame_reader import FrameReader
 from application.ports.original_archive import OriginalArchive
+from application.retention import PeriodicRetention, Retention
 from application.sweep import Sweep
 from domain.event import Cause
 from domain.frame_record import FrameRecord
+from domain.frame_selection import FrameSelection
 from domain.hashes import Hashes
+from domain.retention import RetentionRule, guide_rule
 from projections.accounts import AccountsProjection
+from projections.frames.finder import ReadModelFinder
 from projections.frames.imported import ReadModelIds
 from projections.frames.projection import FramesProjection
 from projections.lookups import ReadModelLookups
@@ -128,6 +134,33 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
             tell=tell,
             store=self.store if files else None,
         )
+
+    def frame_deletion(self, selection: FrameSelection, cause: Cause, *, dry_run: bool = False) -> FrameDeletion:
+        """What deletes the frames that an operator selects."""
+        return FrameDeletion(
+            log=self.log,
+            finder=self.finder,
+            clock=self.clock,
+            cause=cause,
+            selection=selection,
+            dry_run=dry_run,
+        )
+
+    def retention(self) -> Retention:
+        """What carries out the operator's retention rules, the one for guide frames among them."""
+        rules: tuple[RetentionRule, ...] = self.settings["STARFERRY_RETENTION"]
+        if days := self.settings["STARFERRY_GUIDE_DAYS"]:
+            rules = (*rules, guide_rule(days, self.settings["GUIDE_CAMERAS_TO_PERSIST"]))
+        return Retention(log=self.log, finder=self.finder, clock=self.clock, rules=rules)
+
+    def periodic_retention(self) -> PeriodicRetention:
+        """The same for a worker, one of them at a time."""
+        return PeriodicRetention(self.retention(), OneAtATime(self.conninfo, RETENTION_LOCK).run)
+
+    @property
+    def finder(self) -> ReadModelFinder:
+        """Finds frames for deletion."""
+        return ReadModelFinder(self.pool)
 
     def projections(self) -> list[Projection]:
         """All read models."""

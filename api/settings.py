@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from domain.errors import Misconfigured
+from domain.retention import GUIDE_RULE, RetentionRule
 
 
 def _days(value: str) -> int | None:
@@ -45,6 +46,20 @@ def _paths(value: str) -> tuple[Path, ...]:
     if any(not path.is_absolute() for path in paths):
         raise ValueError
     return paths
+
+
+def _days_or_never(value: str) -> int | None:
+    return _positive(value) if value else None
+
+
+def _rules(value: str) -> tuple[RetentionRule, ...]:
+    try:
+        rules = msgspec.json.decode(value, type=tuple[RetentionRule, ...]) if value else ()
+    except msgspec.MsgspecError as error:
+        raise ValueError from error
+    if len({rule.name for rule in rules}) < len(rules) or any(rule.name == GUIDE_RULE for rule in rules):
+        raise ValueError
+    return rules
 
 
 def _words(value: str) -> tuple[str, ...]:
@@ -120,6 +135,14 @@ SETTINGS = {
         Setting("STARFERRY_WORKERS", "4", "transfers that one worker process carries at a time", _positive),
         Setting("STARFERRY_SWEEP_SECONDS", "60", "how often a worker looks for what got stuck", float),
         Setting("STARFERRY_MAX_FRAME_BYTES", str(16 << 30), "most bytes of a file, also unpacked", _positive),
+        Setting("GUIDE_CAMERAS_TO_PERSIST", "", "cameras whose guide frames are never expired", _words),
+        Setting("STARFERRY_GUIDE_DAYS", "", "days until other guide frames are deleted; empty: never", _days_or_never),
+        Setting(
+            "STARFERRY_RETENTION",
+            "",
+            "retention rules, each with a name of its own, days and a selector: docs/operating.md",
+            _rules,
+        ),
         Setting("STARFERRY_TOKEN", "", "token for `starferry ingest --api-root`", _text, True),
         Setting("STARFERRY_IMPORT_DATABASE", "", "the original's database, for `starferry import-ocs`", _text, True),
         Setting("STARFERRY_IMPORT_TOKEN", "", "token for `starferry import-ocs --api-root`", _text, True),
@@ -198,7 +221,10 @@ class Settings:
             raise Misconfigured(f"STARFERRY_CONFIG names {path}, which can't be read: {error.strerror}.") from error
         except tomllib.TOMLDecodeError as error:
             raise Misconfigured(f"The configuration file {path} isn't TOML: {error}.") from error
-        return {name: str(value) for name, value in loaded.items()}
+        return {
+            name: msgspec.json.encode(value).decode() if isinstance(value, list | dict) else str(value)
+            for name, value in loaded.items()
+        }
 
     def _refuse_unknown(self, given: Mapping[str, str], where: str) -> None:
         for name in given:

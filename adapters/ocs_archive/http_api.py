@@ -115,7 +115,7 @@ class ApiArchive:
         return Totals(page.count or 0)
 
     def largest_id(self) -> int:
-        """See OriginalArchive.largest_id. A thumbnail's is guessed from their number: no list begins with the newest."""
+        """See OriginalArchive.largest_id. A thumbnail's is guessed from their count: no list has the newest first."""
         page = self._decoded("frames/?limit=1&ordering=-id&include_related_frames=false", _Page)
         versions = self._decoded("versions/?limit=1", _Page)
         found: list[int] = [msgspec.json.decode(raw)["id"] for raw in (*page.results, *versions.results)]

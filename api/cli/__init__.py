@@ -6,7 +6,7 @@ import sys
 
 import rich_click as click
 
-from api.cli import accounts, configuration, events, import_ocs, ingest, projections, run
+from api.cli import accounts, configuration, deleteframes, events, import_ocs, ingest, projections, retention, run
 from domain.errors import StarferryError
 
 click.rich_click.USE_RICH_MARKUP = False
@@ -26,6 +26,9 @@ for command in (
     projections.projections,
     ingest.ingest,
     import_ocs.import_ocs,
+    deleteframes.deleteframes,
+    deleteframes.expireguideframes,
+    retention.retention,
     accounts.user,
     accounts.token,
     events.events,

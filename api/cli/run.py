@@ -73,11 +73,11 @@ def worker(data: Path | None) -> None:
 
     with opened(data) as core:
         identity = WorkerIdentity(core.conninfo)
-        ferry, sweep = core.ferry(identity.name), core.sweep()
+        ferry, sweep, retention = core.ferry(identity.name), core.sweep(), core.periodic_retention()
 
         def settle_and_sweep() -> dict[str, int]:
             ferry.settle()
-            return sweep.run()
+            return {**sweep.run(), "expired": retention.run()}
 
         try:
             asyncio.run(

@@ -1,4 +1,4 @@
-"""A stand-in for the original archive's HTTP API on loopback, as much of it as an import reads (contracts: 1.5-1.7, 1.11).
+"""A stand-in for the original archive's HTTP API on loopback, as far as an import reads it (contracts: 1.5-1.7, 1.11).
 
 `cursors=False` answers like releases before cursor paging: `count` is an estimate, and `next` follows from that.
 """

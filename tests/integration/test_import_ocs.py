@@ -1,4 +1,4 @@
-"""An archive of the OCS is taken over: ids, times, headers, links, users; again and again; whatever stands in the way."""
+"""An archive of the OCS is taken over: ids, times, headers, links, users; again; whatever stands in the way."""
 
 from __future__ import annotations
 
@@ -320,7 +320,8 @@ def dump_of(frames: list[dict[str, Any]]) -> str:
         "CREATE TABLE public.frames_frame (id integer NOT NULL, area public.geography(Polygon,4326));",
         "COPY public.spatial_ref_sys (srid, auth_name) FROM stdin;",
         "\\.",
-        "COPY public.frames_frame (basename, id, area, created, reduction_level, observation_date, target_name) FROM stdin;",
+        "COPY public.frames_frame (basename, id, area, created, reduction_level, observation_date, target_name) "
+        "FROM stdin;",
     ]
     for number, frame in enumerate(frames, start=1):
         fields = (

@@ -1,0 +1,74 @@
+"""`starferry retention`: the operator's rules for old frames, shown, tried and carried out."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+import rich_click as click
+from rich.console import Console
+from rich.table import Table
+
+from api.bootstrap import Core
+from api.cli.caught_up import catch_up
+from api.cli.deletion_options import agreed, dry_run_option, tell, yes_option
+from api.cli.opening import data_option, opened, operator
+from domain.errors import NotFound
+from domain.retention import RetentionRule
+
+
+@click.group()
+def retention() -> None:
+    """Rules for old frames: STARFERRY_RETENTION and STARFERRY_GUIDE_DAYS. Workers carry them out once an hour."""
+
+
+@retention.command()
+@data_option
+def show(data: Path | None) -> None:
+    """Each rule with how many frames are due by it now."""
+    table = Table("rule", "frames due", "means", box=None, pad_edge=False)
+    with opened(data) as core:
+        catch_up(core)
+        carrying = core.retention()
+        for rule in carrying.rules:
+            due = core.finder.count(rule.selection(core.clock.now()))
+            table.add_row(rule.name, str(due), rule.described().partition(": ")[2])
+    if carrying.rules:
+        Console(soft_wrap=True).print(table)
+    else:
+        click.echo("There are no retention rules; nothing is deleted for its age.")
+
+
+@retention.command()
+@click.option("--rule", "name", help="Only this rule.")
+@dry_run_option
+@yes_option
+@data_option
+def run(name: str | None, dry_run: bool, yes: bool, data: Path | None) -> None:
+    """Carry the rules out now. Each frame is told in a line; what a destination is still to get is kept, and told."""
+    with opened(data) as core:
+        catch_up(core)
+        catch_up(core, "transfers")
+        carrying = core.retention()
+        for rule in _chosen(carrying.rules, name):
+            due = core.finder.count(rule.selection(core.clock.now()))
+            if not dry_run and not agreed(due, yes=yes):
+                click.echo("Nothing was deleted.", err=True)
+                continue
+            _carry_out(core, rule, due, dry_run=dry_run)
+
+
+def _carry_out(core: Core, rule: RetentionRule, due: int, *, dry_run: bool) -> None:
+    why = operator()
+    fates = core.retention().fates(
+        rule, actor=why.actor, via=why.via, correlation=secrets.token_hex(8), dry_run=dry_run
+    )
+    tell(fates, expected=due, dry_run=dry_run, what=f"frames of the rule {rule.name}")
+
+
+def _chosen(rules: Sequence[RetentionRule], name: str | None) -> list[RetentionRule]:
+    chosen = [rule for rule in rules if name in (None, rule.name)]
+    if name is not None and not chosen:
+        raise NotFound(f"There is no retention rule {name}; `starferry retention show` lists them.")
+    return chosen
