@@ -17,7 +17,7 @@ from litestar.types import Message, Scope
 
 from api import files, health
 from api.bootstrap import open_core
-from api.ocs import answers, frames, login, other
+from api.ocs import answers, frame_changes, frames, login, other, thumbnails
 from api.ocs.negotiation import negotiate
 from api.serving import AnyRequest, open_serving
 from api.settings import Settings
@@ -67,12 +67,15 @@ OCS = Router(
         other.health,
         login.token_for_password,
         frames.router,
+        frame_changes.router,
+        thumbnails.router,
     ],
     before_request=negotiate,
 )
 OTHERS: list[Any] = [
     other.robots,
     files.download,
+    files.thumbnail,
     health.alive,
     health.ready,
     health.metrics,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets as random_source
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -21,22 +21,16 @@ from adapters.event_store.log import PostgresEventLog
 from adapters.event_store.numbers import BlockNumbers
 from adapters.file_store.directory import DirectoryStore
 from adapters.file_store.hashing import Hasher
-from adapters.fits.archive_paths import thumbnail_path
 from adapters.fits.settings import FitsSettings
-from adapters.fits.stored_paths import stored_path
+from adapters.fits.stored_paths import stored_path, stored_thumbnail_path
 from adapters.jobs.queue import ProcrastinateJobs
 from adapters.jobs.workers import PostgresWorkers
-from adapters.one_at_a_time import RETENTION_LOCK, OneAtATime
 from adapters.passwords import PostgresPasswords
 from adapters.sky.spherical_sky import SphericalSky
 from adapters.vault.keyring import open_keyring
 from adapters.vault.postgres_vault import PostgresVault
 from api.links import Links
 from api.settings import Settings
-from application.commands.delete_frames import FrameDeletion
-from application.commands.import_accounts import AccountImport
-from application.commands.import_frames import FrameImport
-from application.commands.verify_import import Verification
 from application.ferry import Ferry
 from application.policies.cancel_transfers_of_deleted_frames import CancelTransfersOfDeletedFrames
 from application.policies.complete_calibrations import CompleteCalibrations
@@ -50,17 +44,10 @@ from application.policies.remove_deleted_files import RemoveDeletedFiles
 from application.policies.runner import PolicyRunner
 from application.ports.file_store import FileStore
 from application.ports.frame_reader import FrameReader
-from application.ports.original_archive import OriginalArchive
-from application.retention import PeriodicRetention, Retention
 from application.sweep import Sweep
-from domain.event import Cause
 from domain.frame_record import FrameRecord
-from domain.frame_selection import FrameSelection
 from domain.hashes import Hashes
-from domain.retention import RetentionRule, guide_rule
 from projections.accounts import AccountsProjection
-from projections.frames.finder import ReadModelFinder
-from projections.frames.imported import ReadModelIds
 from projections.frames.projection import FramesProjection
 from projections.lookups import ReadModelLookups
 from projections.observations import ObservationsProjection
@@ -98,69 +85,8 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
         return stored_path(record, extension)
 
     def thumbnail_path(self, record: FrameRecord, filename: str) -> str:
-        """Where the file store keeps a thumbnail that another program has stored."""
-        return thumbnail_path(
-            filename, site=record.site_id, instrument=record.instrument_id, day=record.observation_day
-        )
-
-    def frame_import(
-        self, source: OriginalArchive, cause: Cause, *, shared_ids: int, dry_run: bool = False
-    ) -> FrameImport:
-        """What takes over the frames of another archive; ids up to `shared_ids` may be in use here."""
-        return FrameImport(
-            log=self.log,
-            clock=self.clock,
-            ids=ReadModelIds(self.pool),
-            headers=source.headers,
-            file_path=self.record_path,
-            thumbnail_path=self.thumbnail_path,
-            cause=cause,
-            shared_ids=shared_ids,
-            dry_run=dry_run,
-        )
-
-    def account_import(self, cause: Cause, *, dry_run: bool = False) -> AccountImport:
-        """What takes over its users."""
-        return AccountImport(log=self.log, clock=self.clock, passwords=self.passwords, cause=cause, dry_run=dry_run)
-
-    def verification(
-        self, source: OriginalArchive, tell: Callable[[str], None], *, files: bool = False
-    ) -> Verification:
-        """What checks afterwards that all of it is here, with `files` in the file store too."""
-        return Verification(
-            log=self.log,
-            ids=ReadModelIds(self.pool),
-            headers=source.headers,
-            tell=tell,
-            store=self.store if files else None,
-        )
-
-    def frame_deletion(self, selection: FrameSelection, cause: Cause, *, dry_run: bool = False) -> FrameDeletion:
-        """What deletes the frames that an operator selects."""
-        return FrameDeletion(
-            log=self.log,
-            finder=self.finder,
-            clock=self.clock,
-            cause=cause,
-            selection=selection,
-            dry_run=dry_run,
-        )
-
-    def retention(self) -> Retention:
-        """What carries out the operator's retention rules, the one for guide frames among them."""
-        rules: tuple[RetentionRule, ...] = self.settings["STARFERRY_RETENTION"]
-        if days := self.settings["STARFERRY_GUIDE_DAYS"]:
-            rules = (*rules, guide_rule(days, self.settings["GUIDE_CAMERAS_TO_PERSIST"]))
-        return Retention(log=self.log, finder=self.finder, clock=self.clock, rules=rules)
-
-    def periodic_retention(self) -> PeriodicRetention:
-        """The same for a worker, one of them at a time."""
-        return PeriodicRetention(self.retention(), OneAtATime(self.conninfo, RETENTION_LOCK).run)
-
-    @property
-    def finder(self) -> ReadModelFinder:
-        """Finds frames for deletion."""
-        return ReadModelFinder(self.pool)
+        """The same for a thumbnail."""
+        return stored_thumbnail_path(record, filename)
 
     def projections(self) -> list[Projection]:
         """All read models."""

@@ -29,21 +29,21 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     rules: Sequence[RetentionRule]
 
-    def fates(
-        self, rule: RetentionRule, *, actor: str, via: str, correlation: str = "", dry_run: bool = False, after: int = 0
-    ) -> Iterator[list[Fate]]:
+    def fates(self, rule: RetentionRule, cause: Cause, *, dry_run: bool = False) -> Iterator[list[Fate]]:
         """What becomes of the frames that are due by a rule, some at a time, in the order of their ids; they are
-        deleted as the iteration goes on, unless it is a dry run. Raises RetryLater."""
+        deleted as the iteration goes on, unless it is a dry run. The rule becomes the reason of `cause`. Raises
+        RetryLater."""
         selection = rule.selection(self.clock.now())
         deletion = FrameDeletion(
             log=self.log,
             finder=self.finder,
             clock=self.clock,
-            cause=Cause(actor=actor, via=via, correlation=correlation, reason=rule.described()),
+            cause=msgspec.structs.replace(cause, reason=rule.described()),
             selection=selection,
             spare_wanted=True,
             dry_run=dry_run,
         )
+        after = 0
         while found := self.finder.find(selection, after=after, limit=BATCH):
             after = found[-1].id
             yield deletion.run(found)
@@ -72,8 +72,8 @@ class PeriodicRetention:
             if rule.name not in self._under_way:
                 if self._due.get(rule.name, now) > now:
                     continue
-                actor = f"retention:{rule.name}"
-                self._under_way[rule.name] = self._retention.fates(rule, actor=actor, via="worker")
+                cause = Cause(actor=f"retention:{rule.name}", via="worker")
+                self._under_way[rule.name] = self._retention.fates(rule, cause)
             deleted += self._some(rule, now)
         return deleted
 

@@ -6,9 +6,9 @@ frames (md5, store key) is claimed by name in the same commit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -61,6 +61,16 @@ class FrameAmended(Event, frozen=True, kw_only=True):
     def has_headers(self) -> bool:
         """Whether it brings headers."""
         return bytes(self.headers) != b"null"
+
+
+class RelatedFramesChanged(Event, frozen=True, kw_only=True):
+    """Somebody changed by hand which frames belong together. Names that are `removed` are no longer among the record's
+    related ones, those `added` are; links go both ways."""
+
+    topic: ClassVar[str] = "frame.related_frames_changed"
+    frame_id: int
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
 
 
 class CalibrationCompleted(Event, frozen=True, kw_only=True):
@@ -202,6 +212,10 @@ def evolve(frame: Frame, recorded: Recorded) -> Frame:
         case FrameAmended() as event:
             headers = event.headers if event.has_headers else frame.headers
             return replace(frame, exists=True, id=event.frame_id, record=event.record, headers=headers)
+        case RelatedFramesChanged() as event if frame.record is not None:
+            kept = (name for name in frame.record.related if name not in event.removed)
+            related = tuple(dict.fromkeys((*kept, *event.added)))
+            return replace(frame, record=replace(frame.record, related=related))
         case CalibrationCompleted() as event:
             return replace(frame, calibrated=(*frame.calibrated, (event.calibrated, event.version_id)))
         case CalibrationFailed():
@@ -267,3 +281,21 @@ def delete(frame: Frame) -> tuple[Event, ...]:
     if not frame.exists:
         return ()
     return (FrameDeleted(frame_id=frame.id, versions=frame.versions, thumbnails=frame.thumbnails),)
+
+
+def amend(frame: Frame, changes: Mapping[str, Any]) -> tuple[Event, ...]:
+    """Decide on other values for some fields of the record."""
+    assert frame.record is not None
+    record = msgspec.structs.replace(frame.record, **changes)
+    return () if record == frame.record else (FrameAmended(frame_id=frame.id, record=record),)
+
+
+def relate(frame: Frame, wanted: Sequence[str], linked: Sequence[str]) -> tuple[RelatedFramesChanged, ...]:
+    """Decide on another set of related frames, given those that are linked now."""
+    assert frame.record is not None
+    now = dict.fromkeys((*frame.record.related, *linked))
+    added = tuple(name for name in dict.fromkeys(wanted) if name not in linked and name != frame.record.basename)
+    removed = tuple(name for name in now if name not in wanted)
+    if not added and not removed:
+        return ()
+    return (RelatedFramesChanged(frame_id=frame.id, added=added, removed=removed),)

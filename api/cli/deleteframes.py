@@ -21,6 +21,7 @@ from api.cli.deletion_options import (
     yes_option,
 )
 from api.cli.opening import data_option, opened, operator
+from api.operations import frame_deletion
 from domain.errors import InvalidInput
 from domain.frame_selection import FrameSelection
 from domain.retention import GUIDE_TYPE
@@ -118,9 +119,9 @@ def _delete(
         except OverflowError:
             raise InvalidInput(f"There was nothing {days_old} days ago.") from None
         selection = msgspec.structs.replace(selection, observed_before=observed_before)
-    count = core.finder.count(selection)
+    deletion = frame_deletion(core, selection, operator(command), dry_run=dry_run)
+    count = deletion.finder.count(selection)
     if not dry_run and not agreed(count, yes=yes):
         click.echo("Nothing was deleted.", err=True)
         return
-    deletion = core.frame_deletion(selection, operator(command), dry_run=dry_run)
-    tell((deletion.run(found) for found in found_batches(core.finder, selection)), expected=count, dry_run=dry_run)
+    tell((deletion.run(found) for found in found_batches(deletion.finder, selection)), expected=count, dry_run=dry_run)

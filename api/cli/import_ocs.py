@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from api.bootstrap import Core
 from api.cli.caught_up import catch_up
 from api.cli.opening import data_option, opened, operator
+from api.operations import account_import, frame_import, verification
 from application.commands.import_frames import VIA, Outcome, added
 from application.commands.verify_import import Checked
 from application.ports.original_archive import OriginalArchive, Totals
@@ -119,8 +120,8 @@ class _Import:
         if shared and not self._dry_run:
             time.sleep(SETTLE_SECONDS)
         self._catch_up()
-        frames = core.frame_import(self._source, why, shared_ids=shared, dry_run=self._dry_run)
-        accounts = core.account_import(why, dry_run=self._dry_run)
+        frames = frame_import(core, self._source, why, shared_ids=shared, dry_run=self._dry_run)
+        accounts = account_import(core, why, dry_run=self._dry_run)
         people = accounts.run(self._source.accounts())
         self._told(people)
         total = Outcome()
@@ -137,7 +138,7 @@ class _Import:
     def verify(self, *, check_files: bool) -> None:
         """Compare what is here with the original, and tell the result."""
         self._catch_up()
-        check = self._core.verification(self._source, self._complain, files=check_files)
+        check = verification(self._core, self._source, self._complain, files=check_files)
         before = self.complaints
         checked = Checked()
         with self._progress() as progress:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,10 +9,11 @@ import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
-from api.bootstrap import Core
+from api import operations
 from api.cli.caught_up import catch_up
 from api.cli.deletion_options import agreed, dry_run_option, tell, yes_option
 from api.cli.opening import data_option, opened, operator
+from application.retention import Retention
 from domain.errors import NotFound
 from domain.retention import RetentionRule
 
@@ -30,9 +30,9 @@ def show(data: Path | None) -> None:
     table = Table("rule", "frames due", "means", box=None, pad_edge=False)
     with opened(data) as core:
         catch_up(core)
-        carrying = core.retention()
+        carrying = operations.retention(core)
         for rule in carrying.rules:
-            due = core.finder.count(rule.selection(core.clock.now()))
+            due = carrying.finder.count(rule.selection(core.clock.now()))
             table.add_row(rule.name, str(due), rule.described().partition(": ")[2])
     if carrying.rules:
         Console(soft_wrap=True).print(table)
@@ -50,20 +50,17 @@ def run(name: str | None, dry_run: bool, yes: bool, data: Path | None) -> None:
     with opened(data) as core:
         catch_up(core)
         catch_up(core, "transfers")
-        carrying = core.retention()
+        carrying = operations.retention(core)
         for rule in _chosen(carrying.rules, name):
-            due = core.finder.count(rule.selection(core.clock.now()))
+            due = carrying.finder.count(rule.selection(core.clock.now()))
             if not dry_run and not agreed(due, yes=yes):
                 click.echo("Nothing was deleted.", err=True)
                 continue
-            _carry_out(core, rule, due, dry_run=dry_run)
+            _carry_out(carrying, rule, due, dry_run=dry_run)
 
 
-def _carry_out(core: Core, rule: RetentionRule, due: int, *, dry_run: bool) -> None:
-    why = operator()
-    fates = core.retention().fates(
-        rule, actor=why.actor, via=why.via, correlation=secrets.token_hex(8), dry_run=dry_run
-    )
+def _carry_out(carrying: Retention, rule: RetentionRule, due: int, *, dry_run: bool) -> None:
+    fates = carrying.fates(rule, operator(), dry_run=dry_run)
     tell(fates, expected=due, dry_run=dry_run, what=f"frames of the rule {rule.name}")
 
 

@@ -14,6 +14,14 @@ class FrameLookup(Protocol):
         ...
 
 
+class ThumbnailLookup(Protocol):
+    """Finds thumbnails by their names."""
+
+    def frame_of_thumbnail(self, basename: str, *, at_least: int) -> str | None:
+        """The basename of the frame that has this thumbnail; None when no frame has it."""
+        ...
+
+
 class TransferLookup(Protocol):
     """Finds transfers by what they belong to."""
 

@@ -12,7 +12,7 @@ from domain.transfers import Transfer
 
 
 class LogLookups:
-    """Implements FrameLookup and TransferLookup."""
+    """Implements FrameLookup, ThumbnailLookup and TransferLookup."""
 
     def __init__(self, log: EventLog, clock: Clock) -> None:
         self._log = log
@@ -27,6 +27,14 @@ class LogLookups:
             for stream, frame in states.items()
             if frame.exists and frame.observation == observation
         ]
+
+    def frame_of_thumbnail(self, basename: str, *, at_least: int) -> str | None:
+        """See ThumbnailLookup."""
+        assert self._log.head() >= at_least
+        for stream, history in self._streams("frame:").items():
+            if frames.fold(history).thumbnail(basename):
+                return stream.removeprefix("frame:")
+        return None
 
     def open_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
         """See TransferLookup."""
