@@ -125,3 +125,4 @@ def _delete(
         click.echo("Nothing was deleted.", err=True)
         return
     tell((deletion.run(found) for found in found_batches(deletion.finder, selection)), expected=count, dry_run=dry_run)
+    catch_up(core)  # what is gone isn't found any more

@@ -68,9 +68,13 @@ class Night(click.ParamType[date]):
 
 def agreed(count: int, *, yes: bool) -> bool:
     """Whether to go on; asks where there is somebody to ask."""
-    if yes or not count or not sys.stdin.isatty():
+    if yes or not count or not _on_a_terminal():
         return True
     return click.confirm(f"Delete {count} frames, with all their versions and files?", err=True)
+
+
+def _on_a_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 def found_batches(finder: FrameFinder, selection: FrameSelection) -> Iterator[Sequence[Found]]:

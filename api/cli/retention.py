@@ -57,6 +57,7 @@ def run(name: str | None, dry_run: bool, yes: bool, data: Path | None) -> None:
                 click.echo("Nothing was deleted.", err=True)
                 continue
             _carry_out(carrying, rule, due, dry_run=dry_run)
+        catch_up(core)  # what is gone isn't found any more
 
 
 def _carry_out(carrying: Retention, rule: RetentionRule, due: int, *, dry_run: bool) -> None:

@@ -19,8 +19,8 @@ from domain import frames, thumbnails
 from domain.errors import AlreadyExists, InvalidInput, StreamConflict
 from domain.event import Cause, Event, Recorded
 from domain.frame_record import FrameRecord
-from domain.frames import FileProcessed, Frame, FrameAmended, FrameVersion
-from domain.thumbnails import Thumbnail, ThumbnailAdded
+from domain.frames import FileProcessed, Frame, FrameAmended, FrameVersion, RelatedFramesChanged
+from domain.thumbnails import Thumbnail, ThumbnailAdded, ThumbnailRemoved
 
 VIA = "import"
 NO_HEADERS = msgspec.Raw(b"{}")
@@ -84,7 +84,7 @@ class FrameImport(msgspec.Struct, frozen=True, kw_only=True):
             reason = foreign.get(original.id) or _refusal(original, before)
             if reason:
                 refused.append(Refused(_name(original), reason))
-            elif events := self._decide(original, before, untouched=_untouched(history)):
+            elif events := self._decide(original, before, history):
                 write = Write(stream, before.stream_version, events)
                 decided.append(_Decided(original, write, _claims(events), not before.exists))
         decided, taken = self._free(decided)
@@ -133,8 +133,8 @@ class FrameImport(msgspec.Struct, frozen=True, kw_only=True):
                     reasons[original.id] = f"the id of its thumbnail {thumbnail.id} is in use here for another one"
         return reasons
 
-    def _decide(self, original: OriginalFrame, before: Frame, *, untouched: bool) -> tuple[Event, ...]:
-        record = _merged(before, original.record) if untouched else before.record or original.record
+    def _decide(self, original: OriginalFrame, before: Frame, history: Sequence[Recorded]) -> tuple[Event, ...]:
+        record = _merged(before, original.record) if _untouched(history) else before.record or original.record
         there = {version.id for version in before.versions}
         arriving = tuple(
             FrameVersion(
@@ -155,7 +155,11 @@ class FrameImport(msgspec.Struct, frozen=True, kw_only=True):
             )
         elif record != before.record:
             events.append(FrameAmended(frame_id=original.id, record=record))
-        pictured = {thumbnail.id for thumbnail in before.thumbnails}
+        pictured = {
+            recorded.event.thumbnail.id
+            for recorded in history
+            if isinstance(recorded.event, ThumbnailAdded | ThumbnailRemoved)
+        }
         events += [
             ThumbnailAdded(frame_id=original.id, thumbnail=self._thumbnail(original.record, thumbnail))
             for thumbnail in original.thumbnails
@@ -187,7 +191,8 @@ def _refusal(original: OriginalFrame, frame: Frame) -> str:
 
 def _untouched(history: Sequence[Recorded]) -> bool:
     """Whether the record is as an import has left it: what was changed here since stays as it is."""
-    told = [recorded for recorded in history if isinstance(recorded.event, FileProcessed | FrameAmended)]
+    changes = FileProcessed | FrameAmended | RelatedFramesChanged
+    told = [recorded for recorded in history if isinstance(recorded.event, changes)]
     return not told or told[-1].cause.via == VIA
 
 

@@ -150,6 +150,30 @@ def test_e16_ids_that_a_running_process_holds_are_given_up(
     assert site.admin.get(f"/frames/{held + 20}/").status_code == 200
 
 
+def test_e16_thumbnails_keep_their_ids_and_find_their_files(site: Site, original: Original) -> None:
+    raw = record()
+    original.fill([raw])
+    original.execute(
+        "INSERT INTO frames_thumbnail (id, size, basename, extension, key, frame_id) "
+        "VALUES (33, 'small', %s, '.jpg', %s, 1)",
+        f"{raw['basename']}-small",
+        hashlib.md5(b"picture").hexdigest(),
+    )
+    folder = site.core.settings.data / "files" / "tst" / "fa01" / "20240101" / "thumbnails"
+    folder.mkdir(parents=True)
+    (folder / f"{raw['basename']}-small.jpg").write_bytes(b"picture")
+    done = imported(site, original)
+    assert done.exit_code == 0, done.output
+    assert "1 thumbnails" in done.output
+    (listed_,) = site.anonymous.get(f"/thumbnails/?frame_basename={raw['basename']}").json()["results"]
+    assert (listed_["id"], listed_["frame"], listed_["size"]) == (33, 1, "small")
+    assert site.anonymous.get(listed_["url"]).content == b"picture"
+    site.admin.delete("/thumbnails/33/")
+    again = imported(site, original)
+    assert "frames: 0 new, 0 changed, 1 known already." in again.output
+    assert "thumbnail 33 isn't here" in again.output
+
+
 def test_e16_users_go_on_with_their_tokens_and_passwords(site: Site, original: Original) -> None:
     original.user("ada", token=ADA, password="correct horse", is_superuser=True, is_staff=True)
     original.user("bob", token=BOB, api_token=PORTAL, is_staff=True)
