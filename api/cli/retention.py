@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import rich_click as click
-from rich.console import Console
-from rich.table import Table
 
 from api import operations
 from api.cli.caught_up import catch_up
@@ -27,16 +25,13 @@ def retention() -> None:
 @data_option
 def show(data: Path | None) -> None:
     """Each rule with how many frames are due by it now."""
-    table = Table("rule", "frames due", "means", box=None, pad_edge=False)
     with opened(data) as core:
         catch_up(core)
         carrying = operations.retention(core)
         for rule in carrying.rules:
             due = carrying.finder.count(rule.selection(core.clock.now()))
-            table.add_row(rule.name, str(due), rule.described().partition(": ")[2])
-    if carrying.rules:
-        Console(soft_wrap=True).print(table)
-    else:
+            click.echo(f"{rule.described()}: {due} frames due.")
+    if not carrying.rules:
         click.echo("There are no retention rules; nothing is deleted for its age.")
 
 
