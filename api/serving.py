@@ -18,6 +18,7 @@ from adapters.event_store.group_commit import GroupCommitLog
 from adapters.event_store.numbers import AsyncNumbers
 from api.bootstrap import Core
 from api.read_gate import HEADER, ReadGate
+from api.replica import FramesPool, Pool
 from api.security import Authenticator
 from application.permissions import Principal
 from domain.event import Cause
@@ -83,7 +84,9 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
         open=False,
     )
     await pool.open(wait=True)
-    gate = ReadGate(pool)
+    replica = await _open_replica(core)
+    gate = ReadGate(pool, replicated=replica is not None)
+    reads: Any = pool if replica is None else FramesPool(pool, replica)
     try:
         yield Serving(
             core=core,
@@ -92,12 +95,25 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             numbers=AsyncNumbers(pool),
             gate=gate,
             authenticator=Authenticator(pool, gate),
-            frames=FrameQueries(pool, core.sky),
-            thumbnails=ThumbnailQueries(pool),
+            frames=FrameQueries(reads, core.sky),
+            thumbnails=ThumbnailQueries(reads),
             deliveries=DeliveryQueries(pool),
         )
     finally:
         await pool.close()
+        if replica is not None:
+            await replica.close()
+
+
+async def _open_replica(core: Core) -> Pool | None:
+    """Connections to the replica, if there is one; it may be away now and come later."""
+    conninfo = core.settings.reader_conninfo(core.conninfo)
+    if not conninfo:
+        return None
+    kwargs = {"autocommit": True, "prepare_threshold": 1, "options": OPTIONS}
+    replica: Pool = AsyncConnectionPool(conninfo, min_size=1, max_size=POOL_SIZE, kwargs=kwargs, open=False)
+    await replica.open()
+    return replica
 
 
 def serving_of(request: AnyRequest) -> Serving:

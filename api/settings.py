@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import msgspec
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from domain.errors import Misconfigured
 from domain.retention import GUIDE_RULE, RetentionRule
@@ -102,6 +103,7 @@ SETTINGS = {
             "DATABASE_URL", "", "PostgreSQL 14 or later; empty: the embedded one, or DB_HOST and its kin", _text, True
         ),
         Setting("DB_HOST", "", "the same in OCS's words"),
+        Setting("DB_HOST_READER", "", "a streaming replica that answers questions about frames; empty: none"),
         Setting("DB_PORT", "5432", "port of DB_HOST", _positive),
         Setting("DB_NAME", "archive", "database at DB_HOST"),
         Setting("DB_USER", "postgres", "user at DB_HOST"),
@@ -203,6 +205,13 @@ class Settings:
             return ""
         user, password = quote(self["DB_USER"], safe=""), quote(self["DB_PASS"], safe="")
         return f"postgresql://{user}:{password}@{self['DB_HOST']}:{self['DB_PORT']}/{self['DB_NAME']}"
+
+    def reader_conninfo(self, conninfo: str) -> str:
+        """The replica of the database of `conninfo`, which differs in its host alone; empty when there is none."""
+        host = self["DB_HOST_READER"]
+        if not host or not self.database_url or host == conninfo_to_dict(conninfo).get("host"):
+            return ""
+        return make_conninfo(conninfo, host=host)
 
     def shown(self) -> list[tuple[str, str, str]]:
         """Name, value and source of every setting, secrets masked."""
