@@ -60,6 +60,8 @@ class DatabaseArchive:
         self._tables = _tables(connection, schema)
         if missing := [table for table in NEEDED if table not in self._tables]:
             raise InvalidInput(f"This isn't a database of the OCS archive: it has no table {', '.join(missing)}.")
+        if not {"basename", "observation_date"} <= self._tables[FRAME]:
+            raise InvalidInput("This archive is older than 2.0: its frames have no observation_date. Upgrade it first.")
 
     def totals(self) -> Totals:
         """See OriginalArchive.totals."""

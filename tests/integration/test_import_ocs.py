@@ -337,6 +337,16 @@ def test_e16_another_database_is_not_taken_for_an_archive(site: Site, cluster: s
     assert "This isn't a database of the OCS archive: it has no table frames_frame" in str(done.exception)
 
 
+def test_e16_an_archive_of_before_2_0_is_refused(site: Site, original: Original) -> None:
+    original.execute('ALTER TABLE frames_frame RENAME observation_date TO "DATE_OBS"')
+    done = CliRunner().invoke(
+        cli,
+        ["import-ocs", "--database", original.conninfo, "--data", str(site.core.settings.data)],
+        env={"DATABASE_URL": site.core.conninfo},
+    )
+    assert "This archive is older than 2.0" in str(done.exception)
+
+
 def dump_of(frames: list[dict[str, Any]]) -> str:
     """As pg_dump writes it: statements that want PostGIS, and data in COPY blocks, the columns in any order."""
     lines = [
