@@ -9,6 +9,8 @@ from typing import Any
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
+from api.replica import needed
+
 WAIT_SECONDS = 3.0
 POLL_SECONDS = 0.004
 REMEMBERED = 10_000
@@ -19,10 +21,16 @@ one process and read through another)."""
 
 
 class ReadGate:
-    """Knows who wrote last where, and how far the read models are. Belongs to one event loop."""
+    """Knows who wrote last where, and how far the read models are. Belongs to one event loop.
 
-    def __init__(self, pool: AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]]) -> None:
+    With `replicated` a replica may answer (api/replica.py), which hears here what the request must see.
+    """
+
+    def __init__(
+        self, pool: AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]], *, replicated: bool = False
+    ) -> None:
         self._pool = pool
+        self._replicated = replicated
         self._written: dict[str, int] = {}
         self._reached = 0
 
@@ -37,6 +45,7 @@ class ReadGate:
         position = self._written.get(actor, 0) if actor else 0
         if asked and asked.isascii() and asked.isdecimal() and len(asked) < 19:
             position = max(position, int(asked))
+        needed.set(position)
         if position > self._reached:
             await self._wait(position)
 
@@ -47,11 +56,13 @@ class ReadGate:
             cursor = await connection.execute("SELECT max(notification_id) FROM starferry.starferry_events")
             row = await cursor.fetchone()
         head = int(row[0] or 0) if row else 0
+        elsewhere = self._replicated and needed.get() < head
+        needed.set(max(head, needed.get()))
         if head <= self._reached:
-            return False
+            return elsewhere
         before = self._reached
         await self._wait(head)
-        return self._reached > before
+        return elsewhere or self._reached > before
 
     async def _wait(self, position: int) -> None:
         deadline = time.monotonic() + WAIT_SECONDS

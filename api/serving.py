@@ -21,6 +21,7 @@ from adapters.event_store.group_commit import GroupCommitLog
 from adapters.event_store.numbers import AsyncNumbers
 from api.bootstrap import Core
 from api.read_gate import HEADER, ReadGate
+from api.replica import FramesPool, Pool
 from api.security import Authenticator
 from application.permissions import Principal
 from domain.event import Cause
@@ -93,6 +94,9 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
     types = ConfigurationTypes(core.settings["CONFIGURATION_TYPES"], core.settings["CONFIGDB_URL"])
     wait = await in_thread(types.refresh) if types.changing else 0.0
     asking = asyncio.create_task(_keep_asking(types, wait))
+    replica = await _open_replica(core)
+    gate = ReadGate(pool, replicated=replica is not None)
+    reads: Any = pool if replica is None else FramesPool(pool, replica)
     try:
         yield Serving(
             core=core,
@@ -101,8 +105,8 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             numbers=AsyncNumbers(pool),
             gate=gate,
             authenticator=Authenticator(pool, gate),
-            frames=FrameQueries(pool, core.sky),
-            thumbnails=ThumbnailQueries(pool),
+            frames=FrameQueries(reads, core.sky),
+            thumbnails=ThumbnailQueries(reads),
             deliveries=DeliveryQueries(pool),
             groups=GroupQueries(pool),
             types=types,
@@ -112,6 +116,19 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
         with contextlib.suppress(asyncio.CancelledError):
             await asking
         await pool.close()
+        if replica is not None:
+            await replica.close()
+
+
+async def _open_replica(core: Core) -> Pool | None:
+    """Connections to the replica, if there is one; it may be away now and come later."""
+    conninfo = core.settings.reader_conninfo(core.conninfo)
+    if not conninfo:
+        return None
+    kwargs = {"autocommit": True, "prepare_threshold": 1, "options": OPTIONS}
+    replica: Pool = AsyncConnectionPool(conninfo, min_size=1, max_size=POOL_SIZE, kwargs=kwargs, open=False)
+    await replica.open()
+    return replica
 
 
 async def _keep_asking(types: ConfigurationTypes, wait: float) -> None:

@@ -14,10 +14,12 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import msgspec
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.fits.settings import FitsSettings
 from api.ocs_names import HEADER_RULES, WITHOUT_EFFECT
 from domain.errors import Misconfigured
+from domain.retention import GUIDE_RULE, RetentionRule
 
 
 def _days(value: str) -> int | None:
@@ -47,6 +49,20 @@ def _paths(value: str) -> tuple[Path, ...]:
     if any(not path.is_absolute() for path in paths):
         raise ValueError
     return paths
+
+
+def _days_or_never(value: str) -> int | None:
+    return _positive(value) if value else None
+
+
+def _rules(value: str) -> tuple[RetentionRule, ...]:
+    try:
+        rules = msgspec.json.decode(value, type=tuple[RetentionRule, ...]) if value else ()
+    except msgspec.MsgspecError as error:
+        raise ValueError from error
+    if len({rule.name for rule in rules}) < len(rules) or any(rule.name == GUIDE_RULE for rule in rules):
+        raise ValueError
+    return rules
 
 
 def _words(value: str) -> tuple[str, ...]:
@@ -89,6 +105,7 @@ SETTINGS = {
             "DATABASE_URL", "", "PostgreSQL 14 or later; empty: the embedded one, or DB_HOST and its kin", _text, True
         ),
         Setting("DB_HOST", "", "the same in OCS's words"),
+        Setting("DB_HOST_READER", "", "a streaming replica that answers questions about frames; empty: none"),
         Setting("DB_PORT", "5432", "port of DB_HOST", _positive),
         Setting("DB_NAME", "archive", "database at DB_HOST"),
         Setting("DB_USER", "postgres", "user at DB_HOST"),
@@ -126,7 +143,17 @@ SETTINGS = {
         Setting("STARFERRY_SITE_ID_LENGTH", "3", "most characters of a site's code in a record", _positive),
         Setting("STARFERRY_TELESCOPE_ID_LENGTH", "4", "most characters of a telescope's code in a record", _positive),
         Setting("STARFERRY_MAX_FRAME_BYTES", str(16 << 30), "most bytes of a file, also unpacked", _positive),
+        Setting("GUIDE_CAMERAS_TO_PERSIST", "", "cameras whose guide frames are never expired", _words),
+        Setting("STARFERRY_GUIDE_DAYS", "", "days until other guide frames are deleted; empty: never", _days_or_never),
+        Setting(
+            "STARFERRY_RETENTION",
+            "",
+            "retention rules, each with a name of its own, days and a selector: docs/operating.md",
+            _rules,
+        ),
         Setting("STARFERRY_TOKEN", "", "token for `starferry ingest --api-root`", _text, True),
+        Setting("STARFERRY_IMPORT_DATABASE", "", "the original's database, for `starferry import-ocs`", _text, True),
+        Setting("STARFERRY_IMPORT_TOKEN", "", "token for `starferry import-ocs --api-root`", _text, True),
         Setting(
             "STARFERRY_LOG_LEVEL", "info", "least level that is logged", _one_of("debug", "info", "warning", "error")
         ),
@@ -181,6 +208,13 @@ class Settings:
         user, password = quote(self["DB_USER"], safe=""), quote(self["DB_PASS"], safe="")
         return f"postgresql://{user}:{password}@{self['DB_HOST']}:{self['DB_PORT']}/{self['DB_NAME']}"
 
+    def reader_conninfo(self, conninfo: str) -> str:
+        """The replica of the database of `conninfo`, which differs in its host alone; empty when there is none."""
+        host = self["DB_HOST_READER"]
+        if not host or not self.database_url or host == conninfo_to_dict(conninfo).get("host"):
+            return ""
+        return make_conninfo(conninfo, host=host)
+
     def shown(self) -> list[tuple[str, str, str, str]]:
         """Name, value, source and meaning of every setting, secrets masked. Names of the OCS archive that are accepted
         without effect come last, with the reason for a meaning and no value: it may be a secret."""
@@ -212,7 +246,10 @@ class Settings:
             raise Misconfigured(f"STARFERRY_CONFIG names {path}, which can't be read: {error.strerror}.") from error
         except tomllib.TOMLDecodeError as error:
             raise Misconfigured(f"The configuration file {path} isn't TOML: {error}.") from error
-        return {name: str(value) for name, value in loaded.items()}
+        return {
+            name: msgspec.json.encode(value).decode() if isinstance(value, list | dict) else str(value)
+            for name, value in loaded.items()
+        }
 
     def _refuse_unknown(self, given: Mapping[str, str], where: str) -> None:
         for name in given:

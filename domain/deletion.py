@@ -64,5 +64,30 @@ def safe_deletions(
     return tuple(safe)
 
 
+def still_wanted(
+    files: Iterable[FileInQuestion],
+    destinations: Mapping[str, StorageConfig],
+    transfers: Mapping[str, Transfer],
+    *,
+    expects_calibration: bool,
+) -> str:
+    """Why these files can't go for age alone, as a clause; empty when no destination waits for them.
+
+    Arguments as for `safe_deletions`. Other than there nobody need have asked for deletion, but a copy that was wanted
+    and isn't proved keeps the files all the same.
+    """
+    selected = {config_id: config for config_id, config in destinations.items() if config.exists and not config.deleted}
+    for name, transfer in sorted(transfers.items()):
+        if transfer.status != "cancelled" and not _verified(transfer):
+            return f"the transfer {name} is {transfer.status.replace('_', ' ')}"
+    for config_id, config in selected.items():
+        if expects_calibration and config.settings.wants("calibrated"):
+            return f"{config_id} waits for the calibrated file"
+        for file in files:
+            if config.settings.wants(file.content) and transfer_id(file.version_id, config_id) not in transfers:
+                return f"{config_id} is to get it still"
+    return ""
+
+
 def _verified(transfer: Transfer) -> bool:
     return transfer.status == "completed" and transfer.completed is not None and bool(transfer.completed.verified)

@@ -7,6 +7,7 @@ frames (md5, store key) is claimed by name in the same commit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -23,7 +24,8 @@ CalibrationOutcome = Literal["failed", "no_masters"]
 
 class FrameVersion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One set of bytes. `path` and `key` name them in the file store; `size` is in bytes, and unknown (with the
-    hashes) when another program stored the file."""
+    hashes) when another program stored the file. `created` is when another archive took it in, for one that was
+    imported; otherwise it came when its event was written."""
 
     id: int
     key: str
@@ -32,6 +34,7 @@ class FrameVersion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     path: str = ""
     size: int | None = None
     hashes: Hashes | None = None
+    created: datetime | None = None
 
 
 class FileProcessed(Event, frozen=True, kw_only=True):

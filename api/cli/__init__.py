@@ -6,7 +6,18 @@ import sys
 
 import rich_click as click
 
-from api.cli import accounts, configuration, events, ingest, keys, projections, run
+from api.cli import (
+    accounts,
+    configuration,
+    deleteframes,
+    events,
+    import_ocs,
+    ingest,
+    keys,
+    projections,
+    retention,
+    run,
+)
 from domain.errors import StarferryError
 
 click.rich_click.USE_RICH_MARKUP = False
@@ -25,6 +36,10 @@ for command in (
     run.demo,
     projections.projections,
     ingest.ingest,
+    import_ocs.import_ocs,
+    deleteframes.deleteframes,
+    deleteframes.expireguideframes,
+    retention.retention,
     accounts.user,
     accounts.token,
     events.events,

@@ -17,6 +17,7 @@ import structlog
 from api.cli.opening import data_option, opened, settings_for
 from api.cli.supervisor import Supervisor, only_one
 from api.database import kept_database, opened_database
+from api.operations import periodic_retention
 from api.settings import Settings
 
 logger = structlog.get_logger()
@@ -73,11 +74,11 @@ def worker(data: Path | None) -> None:
 
     with opened(data) as core:
         identity = WorkerIdentity(core.conninfo)
-        ferry, sweep = core.ferry(identity.name), core.sweep()
+        ferry, sweep, retention = core.ferry(identity.name), core.sweep(), periodic_retention(core)
 
         def settle_and_sweep() -> dict[str, int]:
             ferry.settle()
-            return sweep.run()
+            return {**sweep.run(), "expired": retention.run()}
 
         try:
             asyncio.run(

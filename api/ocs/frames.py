@@ -180,7 +180,7 @@ def created_frame(frame: Frame, known: Mapping[int, datetime], now: datetime, li
 def arrival_times(history: Iterable[Recorded]) -> dict[int, datetime]:
     """When each version of a frame came."""
     return {
-        version.id: recorded.at
+        version.id: version.created or recorded.at
         for recorded in history
         if isinstance(recorded.event, FileProcessed)
         for version in recorded.event.versions

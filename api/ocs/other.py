@@ -7,6 +7,7 @@ from litestar.params import FromPath
 
 from api.ocs.answers import json_answer
 from api.ocs.filters import parse_controls
+from api.replica import WRITER, needed
 from api.serving import AnyRequest, base_url, serving_of
 from application.permissions import must_be_known
 from domain.errors import Forbidden, NotFound
@@ -27,6 +28,7 @@ async def list_versions(request: AnyRequest) -> Response[bytes]:
     must_be_known(principal)
     if not (principal.is_staff or principal.is_superuser):
         raise Forbidden("You do not have permission to perform this action.")
+    needed.set(WRITER)  # an ingester that isn't told of a file here will store it again
     parameters = list(request.query_params.multi_items())
     settings = serving.core.settings
     controls = parse_controls(
@@ -57,6 +59,7 @@ async def version_detail(request: AnyRequest, version_id: FromPath[int]) -> Resp
     must_be_known(principal)
     if not (principal.is_staff or principal.is_superuser):
         raise Forbidden("You do not have permission to perform this action.")
+    needed.set(WRITER)
     rows, _, _ = await serving.frames.versions(serving.link(request), version_id=version_id)
     if not rows:
         raise NotFound("No Version matches the given query.")

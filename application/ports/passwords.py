@@ -15,3 +15,12 @@ class Passwords(Protocol):
     def check(self, username: str, password: str) -> bool:
         """Whether this is the user's password. Takes the same time for an unknown user."""
         ...
+
+    def understands(self, encoded: str) -> bool:
+        """Whether `adopt` could take this hash."""
+        ...
+
+    def adopt(self, username: str, encoded: str) -> bool:
+        """Keep a hash that Django made as the user's password, unless the user has one; false for a form that isn't
+        understood. It becomes one of ours when its owner next logs in."""
+        ...

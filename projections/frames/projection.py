@@ -125,9 +125,9 @@ class FramesProjection:
         ]
         cursor.execute(_UPSERT, [list(column) for column in zip(*rows, strict=True)], prepare=True)
         versions = [
-            (version.id, row[0], version.size, recorded.at, version.key, version.md5, version.extension, version.path)
+            (v.id, row[0], v.size, v.created or recorded.at, v.key, v.md5, v.extension, v.path)
             for recorded, row in zip(arrived, rows, strict=True)
-            for version in _versions(recorded)
+            for v in _versions(recorded)
         ]
         if versions:
             cursor.execute(_VERSIONS, [list(column) for column in zip(*versions, strict=True)], prepare=True)
@@ -182,7 +182,7 @@ class FramesProjection:
             "key": version.key,
             "md5": version.md5,
             "extension": version.extension,
-            "created": recorded.at,
+            "created": version.created or recorded.at,
         }
         return self._json.encode(stored).decode()
 
