@@ -22,6 +22,7 @@ from api.security import Authenticator
 from application.permissions import Principal
 from domain.event import Cause
 from projections.delivery_queries import DeliveryQueries
+from projections.facets.query import FacetQueries
 from projections.frames.query import FrameQueries
 from projections.frames.rows import Link
 from projections.frames.thumbnails import ThumbnailLink, ThumbnailQueries
@@ -47,6 +48,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     authenticator: Authenticator
     frames: FrameQueries
     thumbnails: ThumbnailQueries
+    facets: FacetQueries
     deliveries: DeliveryQueries
 
     async def viewer(self, request: AnyRequest) -> Principal:
@@ -94,6 +96,7 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             authenticator=Authenticator(pool, gate),
             frames=FrameQueries(pool, core.sky),
             thumbnails=ThumbnailQueries(pool),
+            facets=FacetQueries(pool),
             deliveries=DeliveryQueries(pool),
         )
     finally:
