@@ -10,8 +10,8 @@ from typing import Any
 from litestar import Response, get
 
 from api.ocs.answers import json_answer
+from api.ocs.body_fields import BAD_TIME
 from api.ocs.filters import FilterErrors
-from api.ocs.record_body import BAD_TIME
 from api.serving import AnyRequest, serving_of
 from projections.facets.query import FacetSearch, Values
 from projections.facets.tables import DIMENSIONS
