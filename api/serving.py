@@ -86,6 +86,7 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
     )
     await pool.open(wait=True)
     gate = ReadGate(pool)
+    facets = FacetQueries(pool)
     try:
         yield Serving(
             core=core,
@@ -94,9 +95,9 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             numbers=AsyncNumbers(pool),
             gate=gate,
             authenticator=Authenticator(pool, gate),
-            frames=FrameQueries(pool, core.sky),
+            frames=FrameQueries(pool, core.sky, facets),
             thumbnails=ThumbnailQueries(pool),
-            facets=FacetQueries(pool),
+            facets=facets,
             deliveries=DeliveryQueries(pool),
         )
     finally:

@@ -43,8 +43,9 @@ def day_number(day: date) -> int:
 
 
 class FacetColumns:
-    """Facet i is at index i - 1 of each column. `codes` has a row for each of DIMENSIONS; `terms[c]` is the text of
-    code c. Texts and days of a facet never change, its counts and bounds do."""
+    """Facet i is at index i - 1 of each column; `codes` has a row for each of DIMENSIONS, `terms[c]` is the text of
+    code c. Days and moments count from 2000, as in PostgreSQL. Counts and bounds of a facet change, nothing else does.
+    """
 
     def __init__(self) -> None:
         self.size = 0
@@ -53,11 +54,11 @@ class FacetColumns:
         self.code_of: dict[str, int] = {}
         self.codes: Numbers = np.zeros((len(DIMENSIONS), 0), np.int32)
         self.frames: Numbers = np.zeros(0, np.int32)
+        self.days: Numbers = np.zeros(0, np.int32)
         self.observed_from: Moments = np.zeros(0, np.int64)
         self.observed_to: Moments = np.zeros(0, np.int64)
         self.public_from: Moments = np.zeros(0, np.int64)
         self.public_to: Moments = np.zeros(0, np.int64)
-        self._days: Numbers = np.zeros(0, np.int32)
         self._by_day: Numbers = np.zeros(0, np.int32)
         self._sorted_days: Numbers = np.zeros(0, np.int32)
 
@@ -79,11 +80,11 @@ class FacetColumns:
             getattr(self, name)[at] = rows[name]
         self.changed = max(self.changed, int(rows["changed"].max()))
         if size > self.size:
-            self._days[at] = rows["day"]
+            self.days[at] = rows["day"]
             for row, name in enumerate(DIMENSIONS):
                 self.codes[row, at] = rows[name]
             self.size = size
-            days = self._days[:size]
+            days = self.days[:size]
             self._by_day = np.argsort(days, kind="stable").astype(np.int32)
             self._sorted_days = days[self._by_day]
 
@@ -92,6 +93,10 @@ class FacetColumns:
         bounds = np.array([day_number(first), day_number(last) + 1], np.int32)
         begin, end = np.searchsorted(self._sorted_days, bounds)
         return self._by_day[begin:end]
+
+    def all(self) -> Numbers:
+        """Indices of all facets."""
+        return np.arange(self.size, dtype=np.int32)
 
     def flags(self) -> Bools:
         """False for each text of each dimension: (dimensions, terms)."""
@@ -102,6 +107,6 @@ class FacetColumns:
         if size <= room:
             return
         more = max(_FEW, size + size // 8) - room
-        for name in ("frames", "_days", *_MOMENTS):
+        for name in ("frames", "days", *_MOMENTS):
             setattr(self, name, np.pad(getattr(self, name), (0, more)))
         self.codes = np.pad(self.codes, ((0, 0), (0, more)))

@@ -19,6 +19,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from application.permissions import Principal
 from projections.facets.columns import PACKED_ROW, Bools, FacetColumns, Moments, Numbers, instant
+from projections.facets.skipping import Skip, skip
 from projections.facets.tables import DIMENSIONS
 
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]]
@@ -27,7 +28,8 @@ Values = tuple[list[str], ...]
 _PROPOSAL = DIMENSIONS.index("proposal_id")
 
 _STATE = (
-    "SELECT position, to_regclass('read_facets.facet')::oid::bigint FROM starferry.projection WHERE name = 'facets'"
+    "SELECT f.position, to_regclass('read_facets.facet')::oid::bigint, f.position = l.position AND l.failure = '' "
+    "FROM starferry.projection f, starferry.projection l WHERE f.name = 'facets' AND l.name = 'frames'"
 )
 _CHANGED = (
     f"SELECT string_agg({PACKED_ROW}, ''::bytea) FROM read_facets.facet WHERE changed > %s GROUP BY id >> 16".encode()
@@ -38,6 +40,9 @@ _FRAMES = (
     "AND observation_date >= %s AND observation_date < %s "
     "AND ((%s AND public_date <= %s) OR (facet = ANY(%s) AND coalesce(public_date, 'infinity') > %s))"
 )
+
+
+_PUBLIC = "SELECT facet, count(*) FROM read_facets.member WHERE facet = ANY(%s) AND public_date < %s GROUP BY facet"
 
 
 class FacetSearch(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +70,7 @@ class FacetQueries:
         self._columns = FacetColumns()
         self._position = -1
         self._table = 0
+        self._in_step = False
         self._everything: Everything | None = None
         self._refreshing = asyncio.Lock()
         self._begun = 0
@@ -81,10 +87,7 @@ class FacetQueries:
         """The values of the range's public frames, if wanted, and of those not yet public that are the viewer's."""
         columns = await self._fresh()
         start, end = instant(search.start), instant(search.end)
-        rows = columns.between(search.start.date(), search.end.date())
-        for name, text in search.equal.items():
-            code = columns.code_of.get(text, 0)
-            rows = rows[columns.codes[DIMENSIONS.index(name), rows] == code]
+        rows = _with(columns, columns.between(search.start.date(), search.end.date()), search.equal)
         earliest, latest = columns.observed_from[rows], columns.observed_to[rows]
         private = _own(columns, viewer)[columns.codes[_PROPOSAL, rows]] & (columns.public_to[rows] > instant(now))
         visible = private | (search.public & (columns.public_from[rows] <= instant(now)))
@@ -97,6 +100,23 @@ class FacetQueries:
             found = await self._having_frames(rows[unsure], rows[unsure[private[unsure]]], search, now)
             _flag(columns, flags, found)
         return tuple(_texts(columns, np.flatnonzero(row)) for row in flags)
+
+    async def skip(self, offset: int, equal: Mapping[str, str], viewer: Principal, now: datetime) -> Skip | None:
+        """What a list of these frames, newest first, may leave out on its way to the offset. None where that can't be
+        told: the frames' and the facets' read models aren't at the same event, or public dates are all over the place.
+        """
+        columns = await self._fresh()
+        if not self._in_step:
+            return None
+        rows = _with(columns, columns.all(), equal)
+        own = _own(columns, viewer)[columns.codes[_PROPOSAL, rows]]
+
+        async def counting(facets: Numbers) -> dict[int, int]:
+            async with self._pool.connection() as connection:
+                cursor = await connection.execute(_PUBLIC.encode(), ((facets + 1).tolist(), now))
+                return {facet - 1: count for facet, count in await cursor.fetchall()}
+
+        return await skip(columns, rows, own, instant(now), offset, counting)
 
     async def _having_frames(self, cut: Numbers, private: Numbers, search: FacetSearch, now: datetime) -> Numbers:
         """Those of the cut facets that have a frame in the range which the viewer may see."""
@@ -116,7 +136,7 @@ class FacetQueries:
 
     async def _refresh(self) -> None:
         async with self._pool.connection() as connection:
-            position, table = (await _rows(connection, _STATE))[0]
+            position, table, self._in_step = (await _rows(connection, _STATE))[0]
             if (position, table) == (self._position, self._table):
                 return
             # a rebuild puts another table in place, whose rows may have other numbers
@@ -138,6 +158,13 @@ def _everything(columns: FacetColumns) -> Everything:
     np.minimum.at(first, columns.codes[_PROPOSAL, rows], columns.public_from[rows])
     proposals = np.flatnonzero(flags[_PROPOSAL]).astype(np.int32)
     return Everything(tuple(_texts(columns, np.flatnonzero(row)) for row in flags), proposals, first[proposals])
+
+
+def _with(columns: FacetColumns, rows: Numbers, equal: Mapping[str, str]) -> Numbers:
+    """Those of the rows that have these texts."""
+    for name, text in equal.items():
+        rows = rows[columns.codes[DIMENSIONS.index(name), rows] == columns.code_of.get(text, 0)]
+    return rows
 
 
 def _own(columns: FacetColumns, viewer: Principal) -> Bools:

@@ -44,6 +44,12 @@ class FrameSearch(msgspec.Struct, frozen=True, kw_only=True):
     intersects: Region | None = None
 
     @property
+    def only_texts(self) -> bool:
+        """Whether there is nothing to choose frames by but a part of their basename or target."""
+        texts = msgspec.structs.replace(self, basename="", target="", target_folded="", public=self.public or None)
+        return self != texts and texts == FrameSearch()
+
+    @property
     def geometric(self) -> bool:
         """Whether rows must be tested exactly after the index has found them."""
         return self.covers is not None or self.intersects is not None
@@ -81,8 +87,11 @@ def visible_to(viewer: Principal, now: datetime, where: Where, alias: str = "f")
         where.add(f"{alias}.public_date < %s", now)
 
 
-def conditions(search: FrameSearch, viewer: Principal, now: datetime) -> Where:
-    """The search as SQL over `read_frames.frame f`, without geometry's exact part."""
+def conditions(search: FrameSearch, viewer: Principal, now: datetime, *, by_grams: bool = True) -> Where:
+    """The search as SQL over `read_frames.frame f`, without geometry's exact part.
+
+    Without `by_grams` texts are looked into row by row, not found through their index.
+    """
     where = Where([], [])
     visible_to(viewer, now, where)
     if search.never:
@@ -95,7 +104,7 @@ def conditions(search: FrameSearch, viewer: Principal, now: datetime) -> Where:
         where.add("f.observation_date >= %s", search.start)
     if search.end is not None:
         where.add("f.observation_date <= %s", search.end)
-    _text_conditions(search, where)
+    _text_conditions(search, where, by_grams)
     if search.exposure_time is not None:
         where.add("f.exposure_time >= %s", search.exposure_time)
     if search.submitter:
@@ -108,17 +117,17 @@ def conditions(search: FrameSearch, viewer: Principal, now: datetime) -> Where:
     return where
 
 
-def _text_conditions(search: FrameSearch, where: Where) -> None:
+def _text_conditions(search: FrameSearch, where: Where, by_grams: bool) -> None:
     if search.basename:
-        if grams := basename_grams(search.basename):
+        if by_grams and (grams := basename_grams(search.basename)):
             where.add("f.grams @> %s::smallint[]", grams)
         where.add("position(lower(%s) in lower(f.basename)) > 0", search.basename)
     if search.target:
-        if search.target.isascii() and (grams := target_grams(search.target)):
+        if by_grams and search.target.isascii() and (grams := target_grams(search.target)):
             where.add("f.grams @> %s::smallint[]", grams)
         where.add("position(lower(%s) in lower(f.target_name)) > 0", search.target)
     if search.target_folded:
-        if grams := target_grams(search.target_folded):
+        if by_grams and (grams := target_grams(search.target_folded)):
             where.add("f.grams @> %s::smallint[]", grams)
         where.add("position(%s in f.target_folded) > 0", fold(search.target_folded))
     if search.target_exact:
