@@ -19,7 +19,9 @@ from projections.frames.search import Where
 FIRST = 1500
 """Frames looked at in any case, in less than a millisecond (`tests.benchmarks`, contains)."""
 COMMON = 10
-"""With so many matches among the first ones the walk goes on: the page must be full within 15 times as many."""
+"""With so many matches among the first ones the walk goes on."""
+LEAST_SHARE = COMMON / FIRST
+"""What is rarer in the archive isn't walked for."""
 
 
 async def walk(

@@ -22,8 +22,9 @@ from projections.facets.tables import DIMENSIONS
 from projections.frames.candidates import candidates
 from projections.frames.counts import Connection, Counts
 from projections.frames.fetching import fetch
+from projections.frames.gram_frequencies import GramFrequencies
 from projections.frames.keyset import Mark, Order, beyond, order_by, total
-from projections.frames.newest import walk
+from projections.frames.newest import LEAST_SHARE, walk
 from projections.frames.rows import COLUMNS, FrameRow, Link, VersionRow, frame_row
 from projections.frames.search import FrameSearch, Where, conditions, visible_to
 from projections.frames.thumbnails import ThumbnailLink, thumbnails_of
@@ -57,6 +58,7 @@ class FrameQueries:
         self._facets = facets
         self._sky = sky
         self._counts = Counts()
+        self._frequencies = GramFrequencies()
         self._footprint = msgspec.json.Decoder(Footprint)
 
     async def page(
@@ -81,8 +83,7 @@ class FrameQueries:
         the offset. `thumbnails` makes their links, where they are wanted.
         """
         order = total(order)
-        everything = conditions(search, viewer, now)
-        everything.add("f.version_set <> ''")
+        everything = await self._conditions(search, viewer, now)
         where = everything.copy()
         passed = 0
         if after is not None:
@@ -263,6 +264,15 @@ class FrameQueries:
         seen = skipped + len(rows) if not more and (rows or not skipped) else None
         return rows[:limit], more, seen
 
+    async def _conditions(self, search: FrameSearch, viewer: Principal, now: datetime) -> Where:
+        """What a list's frames meet, a version among it."""
+        if search.grams:
+            async with self._pool.connection() as connection:
+                await self._frequencies.learn(connection)
+        where = conditions(search, viewer, now, self._frequencies.rarest)
+        where.add("f.version_set <> ''")
+        return where
+
     async def _pass_days(self, search: FrameSearch, viewer: Principal, now: datetime, where: Where, offset: int) -> int:
         """How many frames come before a later day, from which on it is enough to look; 0 for most kinds of searches."""
         simple = msgspec.structs.replace(search, equal={}, start=None, public=search.public or None) == FrameSearch()
@@ -280,7 +290,9 @@ class FrameQueries:
         """The first rows up to `end`, if there are more and walking is a good way to find them."""
         if not search.only_texts or order != total(NEWEST_FIRST) or end > WALKED:
             return None
-        where = conditions(search, viewer, now, by_grams=False)
+        if self._frequencies.at_most(search.grams) < LEAST_SHARE:
+            return None
+        where = conditions(search, viewer, now, choose=lambda _: [])
         where.add("f.version_set <> ''")
         rows = await walk(connection, where, order, end + 1)
         return rows and rows[:end]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -50,9 +50,18 @@ class FrameSearch(msgspec.Struct, frozen=True, kw_only=True):
         return self != texts and texts == FrameSearch()
 
     @property
+    def grams(self) -> list[int]:
+        """The trigrams of all its texts."""
+        targets = [text for text in (self.target if self.target.isascii() else "", self.target_folded) if text]
+        return [*basename_grams(self.basename), *(gram for text in targets for gram in target_grams(text))]
+
+    @property
     def geometric(self) -> bool:
         """Whether rows must be tested exactly after the index has found them."""
         return self.covers is not None or self.intersects is not None
+
+
+Choose = Callable[[list[int]], list[int]]
 
 
 class Where(msgspec.Struct):
@@ -87,10 +96,10 @@ def visible_to(viewer: Principal, now: datetime, where: Where, alias: str = "f")
         where.add(f"{alias}.public_date < %s", now)
 
 
-def conditions(search: FrameSearch, viewer: Principal, now: datetime, *, by_grams: bool = True) -> Where:
+def conditions(search: FrameSearch, viewer: Principal, now: datetime, choose: Choose = list) -> Where:
     """The search as SQL over `read_frames.frame f`, without geometry's exact part.
 
-    Without `by_grams` texts are looked into row by row, not found through their index.
+    Of a text's trigrams those are looked for that `choose` gives; without any it is looked for row by row.
     """
     where = Where([], [])
     visible_to(viewer, now, where)
@@ -104,7 +113,7 @@ def conditions(search: FrameSearch, viewer: Principal, now: datetime, *, by_gram
         where.add("f.observation_date >= %s", search.start)
     if search.end is not None:
         where.add("f.observation_date <= %s", search.end)
-    _text_conditions(search, where, by_grams)
+    _text_conditions(search, where, choose)
     if search.exposure_time is not None:
         where.add("f.exposure_time >= %s", search.exposure_time)
     if search.submitter:
@@ -117,21 +126,24 @@ def conditions(search: FrameSearch, viewer: Principal, now: datetime, *, by_gram
     return where
 
 
-def _text_conditions(search: FrameSearch, where: Where, by_grams: bool) -> None:
+def _text_conditions(search: FrameSearch, where: Where, choose: Choose) -> None:
     if search.basename:
-        if by_grams and (grams := basename_grams(search.basename)):
+        if grams := choose(basename_grams(search.basename)):
             where.add("f.grams @> %s::smallint[]", grams)
         where.add("position(lower(%s) in lower(f.basename)) > 0", search.basename)
     if search.target:
-        if by_grams and search.target.isascii() and (grams := target_grams(search.target)):
+        if search.target.isascii() and (grams := choose(target_grams(search.target))):
             where.add("f.grams @> %s::smallint[]", grams)
         where.add("position(lower(%s) in lower(f.target_name)) > 0", search.target)
     if search.target_folded:
-        if by_grams and (grams := target_grams(search.target_folded)):
+        if grams := choose(target_grams(search.target_folded)):
             where.add("f.grams @> %s::smallint[]", grams)
         where.add("position(%s in f.target_folded) > 0", fold(search.target_folded))
     if search.target_exact:
-        where.add("f.target_name = ANY(%s)", list(search.target_exact))
+        if len(search.target_exact) == 1:  # an index gives the wanted order for one name, not for several
+            where.add("f.target_name = %s", search.target_exact[0])
+        else:
+            where.add("f.target_name = ANY(%s)", list(search.target_exact))
     if search.empty_target:
         where.add("f.target_name = ''")
 
