@@ -302,7 +302,8 @@ class FrameQueries:
     ) -> tuple[list[tuple[Any, ...]], bool, int | None]:
         """The same for a region: candidates in order, tested exactly until the page is full."""
         end = skipped + limit
-        first = 2 * end + 50  # enough where half of them match, as nearly always
+        # nearly all candidates for intersects match, of those for covers every other
+        first = (5 * end // 4 if search.covers is None else 2 * end) + 50
         if first <= CANDIDATES:
             statement, parameters = candidates(self._sky, search, where)
             rows = await fetch(connection, f"{statement} {order_by(order)} LIMIT {first}", parameters)
