@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
+# of the archive that `make bench` measures
+FRAMES ?= 500000
 
 .PHONY: demo up test conformance-venvs venv lint types layers check bench clean
 
@@ -39,7 +41,7 @@ layers: venv
 check: layers types lint
 
 bench: venv
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks --frames $(FRAMES)
 
 clean:
 	rm -rf $(VENV) .conformance demo-data build *.egg-info

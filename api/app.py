@@ -17,7 +17,7 @@ from litestar.types import Message, Scope
 
 from api import files, health
 from api.bootstrap import open_core
-from api.ocs import answers, frame_changes, frames, login, other, thumbnails
+from api.ocs import aggregate, answers, frame_changes, frames, login, other, thumbnails
 from api.ocs.negotiation import negotiate
 from api.serving import AnyRequest, open_serving
 from api.settings import Settings
@@ -70,6 +70,7 @@ OCS = Router(
         other.profile,
         other.health,
         login.token_for_password,
+        aggregate.aggregate,
         frames.router,
         frame_changes.router,
         thumbnails.router,
@@ -139,7 +140,7 @@ def _is_own(request: AnyRequest) -> bool:
 
 
 HEADERS = [
-    (b"vary", b"Accept, Authorization, Origin"),
+    (b"vary", b"Accept, Authorization, Cookie, Origin"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"same-origin"),

@@ -50,6 +50,7 @@ from application.sweep import Sweep
 from domain.frame_record import FrameRecord
 from domain.hashes import Hashes
 from projections.accounts import AccountsProjection
+from projections.facets.projection import FacetsProjection
 from projections.frames.projection import FramesProjection
 from projections.groups import GroupsProjection
 from projections.lookups import ReadModelLookups
@@ -97,6 +98,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
         """All read models."""
         return [
             FramesProjection(self.sky),
+            FacetsProjection(),
             ObservationsProjection(),
             StorageConfigsProjection(),
             TransfersProjection(),

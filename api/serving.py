@@ -26,6 +26,7 @@ from api.security import Authenticator
 from application.permissions import Principal
 from domain.event import Cause
 from projections.delivery_queries import DeliveryQueries
+from projections.facets.query import FacetQueries
 from projections.frames.query import FrameQueries
 from projections.frames.rows import Link
 from projections.frames.thumbnails import ThumbnailLink, ThumbnailQueries
@@ -52,6 +53,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     authenticator: Authenticator
     frames: FrameQueries
     thumbnails: ThumbnailQueries
+    facets: FacetQueries
     deliveries: DeliveryQueries
     groups: GroupQueries
     types: ConfigurationTypes
@@ -97,6 +99,7 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
     replica = await _open_replica(core)
     gate = ReadGate(pool, replicated=replica is not None)
     reads: Any = pool if replica is None else FramesPool(pool, replica)
+    facets = FacetQueries(pool)
     try:
         yield Serving(
             core=core,
@@ -105,8 +108,9 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             numbers=AsyncNumbers(pool),
             gate=gate,
             authenticator=Authenticator(pool, gate),
-            frames=FrameQueries(reads, core.sky),
+            frames=FrameQueries(reads, core.sky, facets),
             thumbnails=ThumbnailQueries(reads),
+            facets=facets,
             deliveries=DeliveryQueries(pool),
             groups=GroupQueries(pool),
             types=types,

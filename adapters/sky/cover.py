@@ -61,6 +61,12 @@ def query_keys(region: Figure, representative: bool) -> list[int] | None:
     return sorted(keys)
 
 
+def wide(keys: Sequence[int]) -> bool:
+    """Whether the keys of a query are those of a region that fills some hundredth of the sky or more: it has over a
+    quarter of QUERY_CELLS cells of order 4, or coarser ones."""
+    return any(-(2 * 4**5) < key < 0 for key in keys)
+
+
 def _point_cells(points: Vectors) -> tuple[Keys, int]:
     """The cells that hold the points, and their order. What lies beside a point is the stored cells' concern."""
     cells = np.unique(point_keys(points))

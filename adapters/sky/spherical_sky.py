@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from adapters.sky.cover import footprint_keys, query_keys
+from adapters.sky.cover import footprint_keys, query_keys, wide
 from adapters.sky.outlines import outlines
 from adapters.sky.parse import parse_region
 from adapters.sky.point_test import covers_point
@@ -36,6 +36,10 @@ class SphericalSky:
     def query_keys(self, region: Region, relation: Relation = "intersects") -> list[int] | None:
         """Keys of which every matching frame has at least one; None when nothing can match."""
         return query_keys(figure(region), representative=relation == "covers")
+
+    def wide(self, keys: Sequence[int]) -> bool:
+        """Whether these keys of a query stand for a hundredth of the sky or more."""
+        return wide(keys)
 
     def covers(self, footprint: Footprint, region: Region) -> bool:
         """Whether the footprint holds the whole region."""

@@ -8,6 +8,7 @@ import rich_click as click
 
 from api.cli import (
     accounts,
+    aggregates,
     configuration,
     deleteframes,
     events,
@@ -46,6 +47,7 @@ for command in (
     events.history,
     configuration.config,
     keys.keys,
+    aggregates.cacheaggregates,
 ):
     cli.add_command(command)
 

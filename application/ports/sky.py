@@ -66,6 +66,10 @@ class Sky(Protocol):
         """
         ...
 
+    def wide(self, keys: Sequence[int]) -> bool:
+        """Whether `query_keys` gave these for a region of a hundredth of the sky or more, roughly."""
+        ...
+
     def covers(self, footprint: Footprint, region: Region) -> bool:
         """Whether the whole region lies in the footprint. Its boundary, and a hole's, belong to the footprint."""
         ...

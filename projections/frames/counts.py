@@ -35,8 +35,25 @@ class Counts:
         return int(count)
 
     async def likely(self, connection: Connection, where: Where, now: datetime) -> int:
-        """About how many there are; right when they are few. `now` is a parameter that makes no other question."""
-        guess = await self._guess(connection, where, now)
+        """About how many there are; right when they are few. `now` is a parameter that makes no other question.
+
+        The same question isn't asked again for a while.
+        """
+        key = (where.sql(), repr([value for value in where.parameters if value is not now]))
+        known = self._known.get(key)
+        if known is None or known[0] < time.monotonic():
+            if len(self._known) > 1000:
+                self._known.clear()
+            known = (time.monotonic() + REMEMBERED_SECONDS, await self._guess(connection, where))
+            self._known[key] = known
+        return known[1]
+
+    async def _guess(self, connection: Connection, where: Where) -> int:
+        """The planner's guess, or a count where it expects few."""
+        ((plan,),) = await fetch(
+            connection, f"EXPLAIN (FORMAT JSON) SELECT 1 FROM read_frames.frame f {where.sql()}", where.parameters
+        )
+        guess = int(plan[0]["Plan"]["Plan Rows"])
         if guess >= COUNTED:
             return guess
         ((count,),) = await fetch(
@@ -45,17 +62,3 @@ class Counts:
             where.parameters,
         )
         return max(guess if count == 10 * COUNTED else 0, int(count))
-
-    async def _guess(self, connection: Connection, where: Where, now: datetime) -> int:
-        """The planner's; the same question isn't asked again for a while."""
-        key = (where.sql(), repr([value for value in where.parameters if value is not now]))
-        known = self._known.get(key)
-        if known is None or known[0] < time.monotonic():
-            if len(self._known) > 1000:
-                self._known.clear()
-            ((plan,),) = await fetch(
-                connection, f"EXPLAIN (FORMAT JSON) SELECT 1 FROM read_frames.frame f {where.sql()}", where.parameters
-            )
-            known = (time.monotonic() + REMEMBERED_SECONDS, int(plan[0]["Plan"]["Plan Rows"]))
-            self._known[key] = known
-        return known[1]

@@ -17,9 +17,14 @@ from psycopg_pool import AsyncConnectionPool
 from application.permissions import Principal
 from application.ports.sky import Sky
 from domain.footprint import Footprint
+from projections.facets.query import FacetQueries
+from projections.facets.tables import DIMENSIONS
+from projections.frames.candidates import candidates
 from projections.frames.counts import Connection, Counts
 from projections.frames.fetching import fetch
+from projections.frames.gram_frequencies import GramFrequencies
 from projections.frames.keyset import Mark, Order, beyond, order_by, total
+from projections.frames.newest import LEAST_SHARE, walk
 from projections.frames.rows import COLUMNS, FrameRow, Link, VersionRow, frame_row
 from projections.frames.search import FrameSearch, Where, conditions, visible_to
 from projections.frames.thumbnails import ThumbnailLink, thumbnails_of
@@ -27,7 +32,11 @@ from projections.frames.thumbnails import ThumbnailLink, thumbnails_of
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]]
 NEWEST_FIRST: Order = (("observation_date", True),)
 CANDIDATES = 400
-"""Footprints tested at a time; a page of 100 that half of them match needs one fetch."""
+"""Footprints tested at a time, after the first ones."""
+DEEP = 2_000
+"""From this offset on the facets say which days can be passed; before it, walking costs less than asking them."""
+WALKED = 200
+"""The end of the last page that is looked for among the newest frames. Beyond, an index finds all matches once."""
 EXACT_SECONDS = 5.0
 """How long footprints are tested for a count that somebody insists on (contracts: 1.7)."""
 
@@ -44,10 +53,12 @@ class Page(msgspec.Struct):
 class FrameQueries:
     """Answers from `read_frames`. Belongs to one event loop."""
 
-    def __init__(self, pool: Pool, sky: Sky) -> None:
+    def __init__(self, pool: Pool, sky: Sky, facets: FacetQueries) -> None:
         self._pool = pool
+        self._facets = facets
         self._sky = sky
         self._counts = Counts()
+        self._frequencies = GramFrequencies()
         self._footprint = msgspec.json.Decoder(Footprint)
 
     async def page(
@@ -72,19 +83,26 @@ class FrameQueries:
         the offset. `thumbnails` makes their links, where they are wanted.
         """
         order = total(order)
-        everything = conditions(search, viewer, now)
-        everything.add("f.version_set <> ''")
+        everything = await self._conditions(search, viewer, now)
         where = everything.copy()
+        passed = 0
         if after is not None:
             beyond(order, after, where)
             skipped = 0
         else:
-            skipped = offset
+            if offset >= DEEP and order == total(NEWEST_FIRST):
+                passed = await self._pass_days(search, viewer, now, where, offset)
+            skipped = offset - passed
         async with self._pool.connection() as connection:
             if search.geometric:
                 rows, more, seen = await self._geometric(connection, search, where, order, limit, skipped)
+            elif after is None and (
+                walked := await self._walked(connection, search, viewer, now, order, offset + limit)
+            ):
+                rows, more, seen = walked[offset:], True, None
             else:
                 rows, more, seen = await self._plain(connection, where, order, limit, skipped)
+                seen = None if seen is None else passed + seen
             if seen is not None and after is None:
                 count, estimated = seen, False
             elif not counted:
@@ -246,12 +264,54 @@ class FrameQueries:
         seen = skipped + len(rows) if not more and (rows or not skipped) else None
         return rows[:limit], more, seen
 
+    async def _conditions(self, search: FrameSearch, viewer: Principal, now: datetime) -> Where:
+        """What a list's frames meet, a version among it."""
+        if search.grams:
+            async with self._pool.connection() as connection:
+                await self._frequencies.learn(connection)
+        where = conditions(search, viewer, now, self._frequencies.rarest)
+        where.add("f.version_set <> ''")
+        return where
+
+    async def _pass_days(self, search: FrameSearch, viewer: Principal, now: datetime, where: Where, offset: int) -> int:
+        """How many frames come before a later day, from which on it is enough to look; 0 for most kinds of searches."""
+        simple = msgspec.structs.replace(search, equal={}, start=None, public=search.public or None) == FrameSearch()
+        if not simple or not search.equal.keys() <= set(DIMENSIONS):
+            return 0
+        skip = await self._facets.skip(offset, search.equal, viewer, now)
+        if skip is None:
+            return 0
+        where.add("f.observation_date < %s", skip.before)
+        return skip.passed
+
+    async def _walked(
+        self, connection: Connection, search: FrameSearch, viewer: Principal, now: datetime, order: Order, end: int
+    ) -> list[tuple[Any, ...]] | None:
+        """The first rows up to `end`, if there are more and walking is a good way to find them."""
+        if not search.only_texts or order != total(NEWEST_FIRST) or end > WALKED:
+            return None
+        if self._frequencies.at_most(search.grams) < LEAST_SHARE:
+            return None
+        where = conditions(search, viewer, now, choose=lambda _: [])
+        where.add("f.version_set <> ''")
+        rows = await walk(connection, where, order, end + 1)
+        return rows and rows[:end]
+
     async def _geometric(
         self, connection: Connection, search: FrameSearch, where: Where, order: Order, limit: int, skipped: int
     ) -> tuple[list[tuple[Any, ...]], bool, int | None]:
         """The same for a region: candidates in order, tested exactly until the page is full."""
-        found: list[tuple[Any, ...]] = []
         end = skipped + limit
+        # nearly all candidates for intersects match, of those for covers every other
+        first = (5 * end // 4 if search.covers is None else 2 * end) + 50
+        if first <= CANDIDATES:
+            statement, parameters = candidates(self._sky, search, where)
+            rows = await fetch(connection, f"{statement} {order_by(order)} LIMIT {first}", parameters)
+            found = self._exactly(rows, search)
+            if len(found) > end or len(rows) < first:
+                more = len(found) > end
+                return found[skipped:end], more, None if more else len(found)
+        found = []
         async with aclosing(self._inside(connection, search, where, order_by(order))) as batches:
             async for rows in batches:
                 found += rows
@@ -276,18 +336,9 @@ class FrameQueries:
         self, connection: Connection, search: FrameSearch, where: Where, ordered: str
     ) -> AsyncGenerator[list[tuple[Any, ...]]]:
         """The rows whose footprints match, a batch at a time: candidates by cell keys, tested exactly."""
-        where = where.copy()
-        for region, relation in ((search.covers, "covers"), (search.intersects, "intersects")):
-            if region is None:
-                continue
-            keys = self._sky.query_keys(region, relation)  # type: ignore[arg-type]
-            if keys is None:
-                return
-            where.add("f.cells && %s::int[]", keys)
+        statement, parameters = candidates(self._sky, search, where)
         async with connection.transaction(), connection.cursor(name="candidates", row_factory=tuple_row) as cursor:
-            await cursor.execute(
-                f"SELECT {COLUMNS} FROM read_frames.frame f {where.sql()} {ordered}".encode(), where.parameters
-            )
+            await cursor.execute(f"{statement} {ordered}".encode(), parameters)
             while rows := await cursor.fetchmany(CANDIDATES):
                 yield self._exactly(rows, search)
                 if len(rows) < CANDIDATES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -44,9 +44,24 @@ class FrameSearch(msgspec.Struct, frozen=True, kw_only=True):
     intersects: Region | None = None
 
     @property
+    def only_texts(self) -> bool:
+        """Whether there is nothing to choose frames by but a part of their basename or target."""
+        texts = msgspec.structs.replace(self, basename="", target="", target_folded="", public=self.public or None)
+        return self != texts and texts == FrameSearch()
+
+    @property
+    def grams(self) -> list[int]:
+        """The trigrams of all its texts."""
+        targets = [text for text in (self.target if self.target.isascii() else "", self.target_folded) if text]
+        return [*basename_grams(self.basename), *(gram for text in targets for gram in target_grams(text))]
+
+    @property
     def geometric(self) -> bool:
         """Whether rows must be tested exactly after the index has found them."""
         return self.covers is not None or self.intersects is not None
+
+
+Choose = Callable[[list[int]], list[int]]
 
 
 class Where(msgspec.Struct):
@@ -81,8 +96,11 @@ def visible_to(viewer: Principal, now: datetime, where: Where, alias: str = "f")
         where.add(f"{alias}.public_date < %s", now)
 
 
-def conditions(search: FrameSearch, viewer: Principal, now: datetime) -> Where:
-    """The search as SQL over `read_frames.frame f`, without geometry's exact part."""
+def conditions(search: FrameSearch, viewer: Principal, now: datetime, choose: Choose = list) -> Where:
+    """The search as SQL over `read_frames.frame f`, without geometry's exact part.
+
+    Of a text's trigrams those are looked for that `choose` gives; without any it is looked for row by row.
+    """
     where = Where([], [])
     visible_to(viewer, now, where)
     if search.never:
@@ -95,7 +113,7 @@ def conditions(search: FrameSearch, viewer: Principal, now: datetime) -> Where:
         where.add("f.observation_date >= %s", search.start)
     if search.end is not None:
         where.add("f.observation_date <= %s", search.end)
-    _text_conditions(search, where)
+    _text_conditions(search, where, choose)
     if search.exposure_time is not None:
         where.add("f.exposure_time >= %s", search.exposure_time)
     if search.submitter:
@@ -108,21 +126,24 @@ def conditions(search: FrameSearch, viewer: Principal, now: datetime) -> Where:
     return where
 
 
-def _text_conditions(search: FrameSearch, where: Where) -> None:
+def _text_conditions(search: FrameSearch, where: Where, choose: Choose) -> None:
     if search.basename:
-        if grams := basename_grams(search.basename):
+        if grams := choose(basename_grams(search.basename)):
             where.add("f.grams @> %s::smallint[]", grams)
         where.add("position(lower(%s) in lower(f.basename)) > 0", search.basename)
     if search.target:
-        if search.target.isascii() and (grams := target_grams(search.target)):
+        if search.target.isascii() and (grams := choose(target_grams(search.target))):
             where.add("f.grams @> %s::smallint[]", grams)
         where.add("position(lower(%s) in lower(f.target_name)) > 0", search.target)
     if search.target_folded:
-        if grams := target_grams(search.target_folded):
+        if grams := choose(target_grams(search.target_folded)):
             where.add("f.grams @> %s::smallint[]", grams)
         where.add("position(%s in f.target_folded) > 0", fold(search.target_folded))
     if search.target_exact:
-        where.add("f.target_name = ANY(%s)", list(search.target_exact))
+        if len(search.target_exact) == 1:  # an index gives the wanted order for one name, not for several
+            where.add("f.target_name = %s", search.target_exact[0])
+        else:
+            where.add("f.target_name = ANY(%s)", list(search.target_exact))
     if search.empty_target:
         where.add("f.target_name = ''")
 

@@ -24,9 +24,9 @@ from tests.benchmarks import (
     ingest_api,
     ingest_files,
     latency,
-    list_100,
     load,
     machine,
+    queries,
     startup,
 )
 from tests.benchmarks.installation import Installation
@@ -37,7 +37,7 @@ BENCHMARKS: dict[str, Callable[[Session], Iterator[Row]]] = {
     "append_batches": append_batches.run,
     "append_single": append_single.run,
     "load": load.run,
-    "list_100": list_100.run,
+    "queries": queries.run,
     "ingest_api": ingest_api.run,
     "ingest_files": ingest_files.run,
     "latency": latency.run,
@@ -98,7 +98,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="a data folder to use and keep; default: a temporary one")
     parser.add_argument("--out", type=Path, help="write the rows as JSON too")
     parser.add_argument("--generator", type=Path, help="a file with another generator's class Gen")
-    parser.add_argument("--client", type=Path, help="another load client to run against the list benchmark's server")
+    parser.add_argument("--client", type=Path, help="another load client to run against the server of the queries")
     return parser.parse_args()
 
 

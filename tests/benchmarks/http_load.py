@@ -39,9 +39,10 @@ class Measured(NamedTuple):
         )
 
 
-def get(address: str, path: str, token: str = "") -> bytes:
+def get(address: str, path: str, token: str = "", *, forwarded_for: str = "") -> bytes:
     """A GET request as bytes."""
-    return _head("GET", address, path, token) + b"\r\n"
+    proxied = f"X-Forwarded-For: {forwarded_for}\r\n" if forwarded_for else ""
+    return _head("GET", address, path, token) + f"{proxied}\r\n".encode()
 
 
 def post(address: str, path: str, body: bytes, token: str = "") -> bytes:

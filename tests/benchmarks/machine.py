@@ -50,6 +50,14 @@ def resident(pid: int) -> int:
     return _status(pid, "VmRSS")
 
 
+def proportional(pid: int) -> int:
+    """Bytes of memory that a process has now; what it shares with others counts in parts (PSS)."""
+    for line in Path("/proc", str(pid), "smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
 def peak(pid: int) -> int:
     """The most bytes that a process has had since `reset_peak`."""
     return _status(pid, "VmHWM")

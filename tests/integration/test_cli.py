@@ -243,3 +243,10 @@ def test_a_password_that_is_too_short_leaves_no_account_behind(data: Path) -> No
     assert starferry("user", "password", "eve", data=data, stdin="a longer secret\n").returncode == 0
     nobody = starferry("user", "password", "nobody", data=data, stdin="a longer secret\n")
     assert nobody.stderr.strip() == "starferry: There is no user nobody."
+
+
+def test_e10_cacheaggregates_is_accepted_and_says_that_the_aggregate_is_live(tmp_path: Path) -> None:
+    done = starferry("cacheaggregates", data=tmp_path / "nothing is made here")
+    assert done.returncode == 0, done.stderr
+    assert "Nothing to do" in done.stdout
+    assert not list(tmp_path.iterdir())

@@ -27,6 +27,7 @@ from domain.frames import (
 from domain.storage_configs import Settings
 from domain.thumbnails import Thumbnail, ThumbnailAdded, ThumbnailRemoved
 from projections.accounts import AccountsProjection
+from projections.facets.projection import FacetsProjection
 from projections.frames.projection import FramesProjection
 from projections.groups import GroupsProjection
 from projections.observations import ObservationsProjection
@@ -41,6 +42,7 @@ START = datetime(2026, 11, 1, 3, tzinfo=UTC)
 def all_projections() -> list[Projection]:
     return [
         FramesProjection(SphericalSky()),
+        FacetsProjection(),
         ObservationsProjection(),
         StorageConfigsProjection(),
         TransfersProjection(),

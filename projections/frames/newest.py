@@ -1,0 +1,46 @@
+"""A page of the newest frames whose texts hold something common, found by walking through the newest frames.
+
+The index of trigrams gives all matches in no order, to be sorted: ten thousands, where the target is a survey's. The
+planner can't know, for it multiplies the trigrams' frequencies as if they had nothing to do with each other. So the
+newest frames are looked at first; if the text is common among them, the page is soon full.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+from projections.frames.fetching import fetch
+from projections.frames.keyset import Order, order_by
+from projections.frames.rows import COLUMNS
+from projections.frames.search import Where
+
+FIRST = 1500
+"""Frames looked at in any case, in less than a millisecond (`tests.benchmarks`, contains)."""
+COMMON = 10
+"""With so many matches among the first ones the walk goes on."""
+LEAST_SHARE = COMMON / FIRST
+"""What is rarer in the archive isn't walked for."""
+
+
+async def walk(
+    connection: psycopg.AsyncConnection[tuple[Any, ...]], where: Where, order: Order, wanted: int
+) -> list[tuple[Any, ...]] | None:
+    """The first `wanted` rows that meet the conditions, in an order of the newest first; None where they are too rare.
+
+    The conditions shouldn't be those for an index, which only cost time here.
+    """
+    looked_at = FIRST
+    while True:
+        rows = await fetch(
+            connection,
+            f"SELECT {COLUMNS} FROM (SELECT * FROM read_frames.frame f WHERE f.observation_date IS NOT NULL "
+            f"{order_by(order)} LIMIT {looked_at}) f {where.sql()} {order_by(order)} LIMIT {wanted}",
+            where.parameters,
+        )
+        if len(rows) >= wanted:
+            return rows
+        if looked_at > FIRST or len(rows) < COMMON:
+            return None
+        looked_at = 2 * FIRST * wanted // len(rows)

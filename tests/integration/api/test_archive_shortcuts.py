@@ -1,0 +1,107 @@
+"""Pages that are found by a shortcut hold what they would hold without it (rows A16, A25, A31, A36)."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from projections.frames import query
+from tests.records import FUTURE, PAST, record
+from tests.site import PROPOSAL, Site
+
+FRAMES = 40
+TARGET = "Shortcut"
+
+
+@pytest.fixture(scope="module")
+def frames(site: Site) -> str:
+    """An instrument with forty frames over two weeks, several at the same time, some not public, two without a date or
+    a version."""
+    name = secrets.token_hex(6)
+    for number in range(FRAMES):
+        site.post(
+            record(
+                instrument_id=name,
+                target_name=f"{TARGET} {number} {name}",
+                observation_date=f"2024-06-{1 + number // 3:02}T{number % 3 // 2 * 12:02}:30:00Z",
+                public_date=(PAST, FUTURE, None, PAST)[number % 4],
+                proposal_id=PROPOSAL if number % 5 == 0 else "P-OTHER",
+                site_id=f"s{number % 2}",
+                area={"type": "Polygon", "coordinates": [square(200 + number)]},
+            )
+        )
+    site.post(record(instrument_id=name, target_name=f"{TARGET} {name}", version_set=[]))
+    site.post(record(instrument_id=name, target_name=f"{TARGET} {name}", observation_date=None))
+    site.settle()
+    return name
+
+
+def square(ra: float) -> list[list[float]]:
+    return [[ra, 40], [ra + 1, 40], [ra + 1, 41], [ra, 41], [ra, 40]]
+
+
+def listed(client: httpx.Client, **parameters: Any) -> list[int]:
+    answer = client.get("/frames/", params=parameters)
+    assert answer.status_code == 200, answer.text
+    return [frame["id"] for frame in answer.json()["results"]]
+
+
+@pytest.mark.parametrize("who", ["anonymous", "user", "admin"])
+def test_a31_a_deep_page_that_passes_whole_days_is_the_one_that_walking_finds(
+    site: Site, frames: str, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    client = getattr(site, who)
+    for chosen in ({"instrument_id": frames}, {"instrument_id": frames, "site_id": "s1"}):
+        whole = listed(client, limit=100, **chosen)
+        assert len(whole) > 5
+        for deep in (10**9, 1):
+            monkeypatch.setattr(query, "DEEP", deep)
+            for offset in range(len(whole) + 2):
+                assert listed(client, limit=4, offset=offset, **chosen) == whole[offset : offset + 4]
+            for later in ({"start": "2024-06-04"}, {"end": "2024-06-09"}, {"public": "true"}, {"OBJECT": TARGET}):
+                narrowed = listed(client, limit=100, **chosen, **later)
+                assert listed(client, limit=4, offset=3, **chosen, **later) == narrowed[3:7]
+
+
+def test_a36_a_deep_page_knows_the_count_and_what_follows(
+    site: Site, frames: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(query, "DEEP", 1)
+    answer = site.admin.get("/frames/", params={"instrument_id": frames, "limit": 10, "offset": 35}).json()
+    assert (answer["count"], answer["next"], len(answer["results"])) == (FRAMES, None, 5)
+    answer = site.admin.get("/frames/", params={"instrument_id": frames, "limit": 10, "offset": 25}).json()
+    assert answer["count"] == FRAMES
+    assert answer["next"]
+
+
+@pytest.mark.parametrize("who", ["anonymous", "user", "admin"])
+def test_a16_a_common_target_is_found_among_the_newest_as_through_the_index(
+    site: Site, frames: str, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    client = getattr(site, who)
+    asked = {"target_name": frames[:8].upper()}
+    by_index = None
+    for walked in (0, 200):
+        monkeypatch.setattr(query, "WALKED", walked)
+        pages = [listed(client, limit=6, offset=offset, **asked) for offset in range(0, FRAMES + 6, 3)]
+        by_index = by_index or pages
+        assert pages == by_index
+    assert by_index[0] == listed(client, instrument_id=frames, limit=6)
+    assert not any(by_index[-1:])
+
+
+@pytest.mark.parametrize("width", [1, 30])
+def test_a25_small_and_wide_regions_are_paged_alike(site: Site, frames: str, width: int) -> None:
+    west, east = 225 - width / 2, 225 + width / 2
+    region = f"POLYGON(({west} 20,{east} 20,{east} 60,{west} 60,{west} 20))"
+    whole = listed(site.admin, instrument_id=frames, intersects=region, limit=100)
+    assert len(whole) > width
+    pages = [listed(site.admin, instrument_id=frames, intersects=region, limit=3, offset=k) for k in range(0, 42, 3)]
+    assert [number for page in pages for number in page] == whole
+    begun = datetime(2024, 6, 8, tzinfo=UTC)
+    later = listed(site.admin, instrument_id=frames, intersects=region, start=f"{begun - timedelta(days=2):%Y-%m-%d}")
+    assert later == whole[: len(later)]
