@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets as random_source
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,6 +75,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
     lookups: ReadModelLookups
     destinations: Destinations
     links: Links
+    thumbnail_links: Links
 
     @property
     def reader(self) -> FrameReader:
@@ -173,6 +175,7 @@ def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
         lookups=ReadModelLookups(pool),
         destinations=Destinations(settings["STARFERRY_FOLDER_ROOTS"], gcs_endpoint=settings["STARFERRY_GCS_URL"]),
         links=Links(link_key(settings)),
+        thumbnail_links=Links(hashlib.sha256(b"thumbnails:" + link_key(settings)).digest()),  # open no version
     )
     try:
         vault.check()
