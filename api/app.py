@@ -15,7 +15,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import Message, Scope
 
-from api import files, health
+from api import files, health, thumbnail_files
 from api.bootstrap import open_core
 from api.ocs import aggregate, answers, frame_changes, frames, login, other, thumbnails
 from api.ocs.negotiation import negotiate
@@ -81,7 +81,7 @@ OTHERS: list[Any] = [
     other.robots,
     files.download,
     authorization.callback,
-    files.thumbnail,
+    thumbnail_files.picture,
     health.alive,
     health.ready,
     health.metrics,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets as random_source
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,6 +81,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
     consents: Consents
     links: Links
     fits: FitsSettings
+    thumbnail_links: Links
 
     @property
     def reader(self) -> FrameReader:
@@ -189,6 +191,7 @@ def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
         consents=Consents(endpoints),
         links=Links(link_key(settings)),
         fits=fits,
+        thumbnail_links=Links(hashlib.sha256(b"thumbnails:" + link_key(settings)).digest()),  # open no version
     )
     try:
         vault.check()

@@ -78,7 +78,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
 
     def thumbnail_link(self, request: AnyRequest) -> ThumbnailLink:
         """The same for thumbnails."""
-        return self.core.links.thumbnail_maker(base_url(self.core, request))
+        return self.core.thumbnail_links.maker(f"{base_url(self.core, request)}/thumbnails")
 
 
 @asynccontextmanager

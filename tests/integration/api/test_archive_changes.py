@@ -307,6 +307,7 @@ def test_a38_versions_with_different_extensions_all_leave_the_store(site: Site) 
         md5 = hashlib.md5(data).hexdigest()
         items.append(version(key=md5, md5=md5, extension=extension))
         frame = site.post(record(basename=name, version_set=items[-1:]))
+        site.settle()
         assert site.anonymous.get(frame["url"]).content == data
     assert len([file for file in site.files() if file.name.startswith(name)]) == 2
     assert site.admin.delete(f"/frames/{frame['id']}/").status_code == 204
