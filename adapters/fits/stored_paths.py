@@ -13,7 +13,7 @@ from domain.frame_record import FrameRecord
 
 
 class _Extension(msgspec.Struct):
-    EXTNAME: object = None
+    EXTNAME: msgspec.Raw = msgspec.Raw(b"")
 
 
 _EXTENSION = msgspec.json.Decoder(_Extension)
@@ -31,10 +31,10 @@ def stored_path(
     `extension` has its dot; `headers` is the record's header as a JSON object; what isn't known is an empty segment.
     """
     kind = kind_for(extension, kinds) or FileKind.METADATA
-    name = ""
+    name = b""
     if kind.follows_lco_names and b'"EXTNAME"' in bytes(headers):
-        name = str(_EXTENSION.decode(headers).EXTNAME)
-    return path_of(record, extension, kind, extension_name=name)
+        name = bytes(_EXTENSION.decode(headers).EXTNAME)
+    return path_of(record, extension, kind, extension_name="BPM" if name == b'"BPM"' else "")
 
 
 def path_of(record: FrameRecord, extension: str, kind: FileKind, *, extension_name: str) -> str:
