@@ -37,6 +37,14 @@ def _positive(value: str) -> int:
     return number
 
 
+def _code_length(value: str) -> int:
+    """The codes of sites and telescopes are parts of paths and are indexed."""
+    number = _positive(value)
+    if number > 200:
+        raise ValueError
+    return number
+
+
 def _seconds(value: str) -> tuple[float, ...]:
     schedule = tuple(float(part) for part in value.split(",") if part.strip())
     if any(wait < 0 for wait in schedule):
@@ -140,8 +148,13 @@ SETTINGS = {
         Setting("STARFERRY_RETRY_SCHEDULE", "300,600,1200", "seconds to wait after each failure", _seconds),
         Setting("STARFERRY_WORKERS", "4", "transfers that one worker process carries at a time", _positive),
         Setting("STARFERRY_SWEEP_SECONDS", "60", "how often a worker looks for what got stuck", float),
-        Setting("STARFERRY_SITE_ID_LENGTH", "3", "most characters of a site's code in a record", _positive),
-        Setting("STARFERRY_TELESCOPE_ID_LENGTH", "4", "most characters of a telescope's code in a record", _positive),
+        Setting("STARFERRY_SITE_ID_LENGTH", "3", "most characters of a record's site code, at most 200", _code_length),
+        Setting(
+            "STARFERRY_TELESCOPE_ID_LENGTH",
+            "4",
+            "most characters of a record's telescope code, at most 200",
+            _code_length,
+        ),
         Setting("STARFERRY_MAX_FRAME_BYTES", str(16 << 30), "most bytes of a file, also unpacked", _positive),
         Setting("GUIDE_CAMERAS_TO_PERSIST", "", "cameras whose guide frames are never expired", _words),
         Setting("STARFERRY_GUIDE_DAYS", "", "days until other guide frames are deleted; empty: never", _days_or_never),

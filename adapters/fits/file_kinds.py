@@ -67,7 +67,6 @@ _MEDIA_TYPES = {
     ".txt": "text/plain",
 }
 
-_PHOTON_RANCH = "archive_file_input_classes"
 _CLASSES: Mapping[str, Mapping[str, FileKind | None]] = MappingProxyType(
     {
         "ocs_archive.input.file": {"DataFile": FileKind.METADATA, "File": None, "EmptyFile": None},
@@ -78,7 +77,7 @@ _CLASSES: Mapping[str, Mapping[str, FileKind | None]] = MappingProxyType(
         "ocs_archive.input.tarwithfitsfile": {"TarWithFitsFile": FileKind.TAR_WITH_FITS},
         "ocs_archive.input.lcotarwithfitsfile": {"LcoTarWithFitsFile": FileKind.LCO_TAR_WITH_FITS},
         "ocs_archive.input.thumbnailfile": {"ThumbnailFile": FileKind.THUMBNAIL},
-        _PHOTON_RANCH: {"PtrBaseFileClass": FileKind.METADATA},
+        "archive_file_input_classes": {"PtrBaseFileClass": FileKind.METADATA},  # Photon Ranch's
         "": {kind.value: kind for kind in FileKind},
     }
 )

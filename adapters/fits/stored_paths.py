@@ -13,9 +13,10 @@ from domain.frame_record import FrameRecord
 
 
 class _Extension(msgspec.Struct):
-    EXTNAME: object = None
+    EXTNAME: msgspec.Raw = msgspec.Raw(b"")
 
 
+_BPM = b'"BPM"'
 _EXTENSION = msgspec.json.Decoder(_Extension)
 _NO_HEADERS = msgspec.Raw(b"{}")
 
@@ -31,10 +32,9 @@ def stored_path(
     `extension` has its dot; `headers` is the record's header as a JSON object; what isn't known is an empty segment.
     """
     kind = kind_for(extension, kinds) or FileKind.METADATA
-    name = ""
-    if kind.follows_lco_names and b'"EXTNAME"' in bytes(headers):
-        name = str(_EXTENSION.decode(headers).EXTNAME)
-    return path_of(record, extension, kind, extension_name=name)
+    named = kind.follows_lco_names and _BPM in bytes(headers)  # few headers are read for it
+    is_mask = named and bytes(_EXTENSION.decode(headers).EXTNAME) == _BPM
+    return path_of(record, extension, kind, extension_name="BPM" if is_mask else "")
 
 
 def path_of(record: FrameRecord, extension: str, kind: FileKind, *, extension_name: str) -> str:

@@ -97,6 +97,8 @@ def test_f01_f02_real_frames_are_stored_recorded_and_downloaded_again(feeding: F
         kept = feeding.site.anonymous.get(version["url"], follow_redirects=True)
         assert hashlib.md5(kept.content).hexdigest() == md5_of(file), file.name
     assert len(files) >= 11
+    (summary,) = REAL.glob("*-summary.pdf")
+    is_archived(feeding, summary, feeding.client.ingest(summary, file_metadata=METADATA))
 
 
 def test_f03_frame_exists_is_false_before_and_true_after(feeding: Feeding, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.conformance.conftest import COMBINATIONS, Feeding
+from tests.conformance.conftest import COMBINATIONS, REAL, Feeding
 from tests.conformance.ingester import Ingester, IngesterError, running_ingester
 from tests.conformance.meddling import Headers, Meddler
 from tests.conformance.test_ocs_ingester import METADATA, new_file
@@ -192,3 +192,15 @@ def test_f07_a_thumbnail_may_come_before_its_frame(feeding: Feeding, tmp_path: P
     frame = feeding.client.ingest(file)["frameid"]
     (shown,) = site.admin.get(f"/frames/{frame}/?include_thumbnails=true").json()["thumbnails"]
     assert shown["frame"] == frame
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the folder of real FITS files isn't there")
+@pytest.mark.parametrize("feeding", [pair for pair in COMBINATIONS if pair[0] == "3.2"], indirect=True, ids=str)
+def test_f07_a_real_picture_becomes_a_thumbnail(feeding: Feeding) -> None:
+    (picture,) = REAL.glob("*-small.jpg")
+    metadata = {**THUMBNAIL, "frame_basename": picture.name.removesuffix("-small.jpg")}
+    feeding.client.ingest(picture, file_metadata=metadata, is_thumbnail=True, thumbnail_size="small")
+    found = feeding.site.admin.get("/thumbnails/", params={"frame_basename": metadata["frame_basename"]}).json()
+    assert [one["basename"] for one in found["results"]] == [picture.stem]
+    kept = feeding.site.anonymous.get(found["results"][0]["url"], follow_redirects=True)
+    assert kept.content == picture.read_bytes()

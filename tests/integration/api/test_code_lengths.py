@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from api.settings import Settings
+from domain.errors import Misconfigured
 from tests.postgres import fresh_database
 from tests.records import fits_bytes, new_name, record
 from tests.site import Site, running_site
@@ -69,3 +71,9 @@ def test_p01_longer_codes_are_accepted_shown_and_found_where_they_are_set(
 def test_p01_a_file_says_itself_where_it_comes_from(opened: Callable[[dict[str, str]], Site]) -> None:
     frame = opened(PLAIN).ingest(fits_bytes(SITEID="sitecode9", TELID="telescope-12"), f"{new_name()}.fits")
     assert (frame["site_id"], frame["telescope_id"]) == ("sitecode9", "telescope-12")
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "201", "long"])
+def test_p01_a_length_that_cannot_be_is_named(value: str) -> None:
+    with pytest.raises(Misconfigured, match="STARFERRY_SITE_ID_LENGTH can't be"):
+        Settings({"STARFERRY_SITE_ID_LENGTH": value})

@@ -214,6 +214,12 @@ RECORD = FrameRecord(basename="x-e91", site_id="s", instrument_id="i", reduction
         (RECORD, ".fits.fz", b'{"EXTNAME":"BPM"}', "s/i/bpm/x-e91.fits.fz"),
         (RECORD, ".fits", b'{"EXTNAME":"BPM"}', "s/i//processed/x-e91.fits"),
         (RECORD, ".fits.fz", b'{"EXTNAME":[1,{"a":null}]}', "s/i//processed/x-e91.fits.fz"),
+        (
+            RECORD,
+            ".fits.fz",
+            b'{"EXTNAME":1e999,"B":"BPM","A":' + b"[" * 500 + b"]" * 500 + b"}",
+            "s/i//processed/x-e91.fits.fz",
+        ),
         (RECORD, ".jpg", b"{}", "s/i//thumbnails/x-e91.jpg"),
         (RECORD, ".unheard", b"{}", "s/i//processed/x-e91.unheard"),
     ],

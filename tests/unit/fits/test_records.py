@@ -46,6 +46,50 @@ def test_g06_the_keys_are_settings(tmp_path: Path) -> None:
     assert (found.target_name, found.exposure_time) == ("M99", 2.0)
 
 
+RENAMED: dict[str, tuple[Any, str, Any]] = {
+    "OBSERVATION_DATE_KEY": ("2024-05-17T03:12:45", "observation_date", datetime(2024, 5, 17, 3, 12, 45, tzinfo=UTC)),
+    "OBSERVATION_DAY_KEY": ("20240516", "observation_day", date(2024, 5, 16)),
+    "REDUCTION_LEVEL_KEY": (17, "reduction_level", 17),
+    "EXPOSURE_TIME_KEY": (2.5, "exposure_time", 2.5),
+    "INSTRUMENT_ID_KEY": ("cam1", "instrument_id", "cam1"),
+    "SITE_ID_KEY": ("abc", "site_id", "abc"),
+    "TELESCOPE_ID_KEY": ("t1", "telescope_id", "t1"),
+    "OBSERVATION_ID_KEY": ("0042", "observation_id", 42),
+    "REQUEST_ID_KEY": ("0043", "request_id", 43),
+    "PRIMARY_OPTICAL_ELEMENT_KEY": ("B", "primary_optical_element", "B"),
+    "TARGET_NAME_KEY": ("M99", "target_name", "M99"),
+    "CONFIGURATION_TYPE_KEY": ("ARC", "configuration_type", "ARC"),
+    "PROPOSAL_ID_KEY": ("p1", "proposal_id", "p1"),
+    "PUBLIC_DATE_KEY": ("2024-06-01T00:00:00", "public_date", datetime(2024, 6, 1, tzinfo=UTC)),
+    "RELATED_FRAME_KEYS": ("flat.fits", "related", ("flat",)),
+}
+
+
+def test_g06_every_key_of_the_record_is_a_setting(tmp_path: Path) -> None:
+    keys = {variable: f"OTHER{number}" for number, variable in enumerate(RENAMED)}
+    values = {keys[variable]: value for variable, (value, _, _) in RENAMED.items()}
+    reader = FitsReader(FitsSettings.from_environment({**keys, "REQUIRED_HEADERS": keys["SITE_ID_KEY"]}))
+    found = describe(plain(tmp_path, L1IDBIAS="ignored.fits", **values), reader).record
+    assert {field: getattr(found, field) for _, field, _ in RENAMED.values()} == {
+        field: expected for _, field, expected in RENAMED.values()
+    }
+
+
+@pytest.mark.parametrize("variable", ["CONFIGURATION_ID_KEY", "REQUESTGROUP_ID_KEY"])
+def test_g06_g08_the_other_integer_keys_are_settings(tmp_path: Path, variable: str) -> None:
+    reader = FitsReader(FitsSettings.from_environment({variable: "OTHER"}))
+    assert describe(plain(tmp_path, OTHER="N/A"), reader).headers["OTHER"] is None
+
+
+def test_g06_the_keys_of_a_circle_and_of_a_catalog_are_settings(tmp_path: Path) -> None:
+    keys = {"RADIUS_KEY": "FIELD", "RA_KEY": "HOURS", "DEC_KEY": "DEGREES", "CATALOG_TARGET_FRAME_KEY": "CATOF"}
+    reader = FitsReader(FitsSettings.from_environment(keys))
+    found = describe(compressed(tmp_path, "a-e91_cat.fits.fz", FIELD=3600, HOURS="1:00:00", DEGREES=5), reader)
+    assert found.record.area is not None
+    assert found.record.area.coordinates[0][0] == (14.0, 6.0)
+    assert found.headers["CATOF"] == "a-e91"
+
+
 @pytest.mark.parametrize("word", ["N/A", "UNSPECIFIED", "UNKNOWN", "N/A   "])
 def test_g08_null_words_mean_nothing(tmp_path: Path, word: str) -> None:
     described = describe(plain(tmp_path, OBJECT=word, REQNUM=word, TRACKNUM=word))
