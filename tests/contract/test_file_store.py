@@ -120,7 +120,7 @@ def test_other_bytes_at_a_path_never_replace_the_ones_there(store: FileStore) ->
     assert store.size(first.path, first.key) == len(b"version one")
 
 
-def test_deleting_a_version_leaves_the_other_ones(store: FileStore) -> None:
+def test_h08_deleting_a_version_leaves_the_other_ones(store: FileStore) -> None:
     first, second = keep(store, b"version one"), keep(store, b"version two")
     store.delete(first.path, first.key)
     with pytest.raises(NotFound):
