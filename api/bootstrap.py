@@ -1,4 +1,7 @@
-"""The wiring of everything, on one page: which adapter serves which port, which policies and read models there are."""
+"""The wiring of everything, on one page: which adapter serves which port, which policies and read models there are.
+
+What operators do now and then (taking over an archive, deleting many frames) is wired in api/operations.py.
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, LiteralString
+from typing import Any
 
 import msgspec
 import psycopg
@@ -52,7 +52,7 @@ _LINKS = (
 
 
 class DatabaseArchive:
-    """Implements OriginalArchive. Made by `opened`."""
+    """Implements OriginalArchive, for the tables in `schema`, which must be on the connection's search path."""
 
     def __init__(self, connection: Connection, name: str, schema: str) -> None:
         self.name = name
@@ -174,7 +174,7 @@ def _tables(connection: Connection, schema: str) -> dict[str, frozenset[str]]:
 
 
 @contextmanager
-def opened(conninfo: str, *, schema: LiteralString = "public") -> Iterator[DatabaseArchive]:
+def opened(conninfo: str) -> Iterator[DatabaseArchive]:
     """The original's database, in one read-only snapshot. Raises InvalidInput when it can't be opened or isn't one."""
     try:
         described = psycopg.conninfo.conninfo_to_dict(conninfo)
@@ -185,7 +185,7 @@ def opened(conninfo: str, *, schema: LiteralString = "public") -> Iterator[Datab
     with connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
-        connection.execute(f"SET search_path TO {schema}, public")
+        connection.execute("SET search_path TO public")
         place = described.get("host") or "this machine"
-        yield DatabaseArchive(connection, f"database {described.get('dbname', '')} at {place}", schema)
+        yield DatabaseArchive(connection, f"database {described.get('dbname', '')} at {place}", "public")
         connection.rollback()

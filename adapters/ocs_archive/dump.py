@@ -1,4 +1,4 @@
-"""A plain SQL dump of the original's database as a way in: its rows are copied into tables of ours for the time being.
+"""A plain SQL dump of the original's database as a way in: its rows are copied into temporary tables of our own.
 
 The statements of the dump aren't run: they want PostGIS and the original's roles. Of each table that is taken over the
 data that pg_dump wrote (`COPY … FROM stdin`) is read, whatever its columns' order.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import re
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,12 +18,10 @@ from typing import BinaryIO
 import psycopg
 from psycopg import sql
 
-from adapters.ocs_archive.database import DatabaseArchive, opened
+from adapters.ocs_archive.database import Connection, DatabaseArchive
 from adapters.ocs_archive.tables import COLUMNS, FRAME, HEADERS, LINK, THUMBNAIL, VERSION
 from domain.errors import InvalidInput
 
-SCHEMA = "ocs_import"
-LOCK = 7236837110
 PIECE = 1 << 20
 _COPY = re.compile(rb"COPY (?:\"?(?P<schema>\w+)\"?\.)?\"?(?P<table>\w+)\"? \((?P<columns>[^)]*)\) FROM stdin;\s*")
 
@@ -37,22 +36,15 @@ _INDEXES = {
 
 @contextmanager
 def loaded(file: Path, conninfo: str) -> Iterator[DatabaseArchive]:
-    """The archive in a dump (`-`: standard input; `.gz` is unpacked), in a schema of the database of `conninfo` that is
-    dropped at the end. Raises InvalidInput when it isn't such a dump."""
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        if connection.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,)).fetchone() != (True,):
-            raise InvalidInput("Another import from a dump is under way; wait until it is done.")
-        drop = f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE".encode()  # one of a killed import may be there
-        connection.execute(drop)
-        try:
-            connection.execute(f"CREATE SCHEMA {SCHEMA}".encode())
-            with _binary(file) as source:
-                _load(source, connection)
-            with opened(conninfo, schema=SCHEMA) as archive:
-                archive.name = f"dump {file.name}"
-                yield archive
-        finally:
-            connection.execute(drop)
+    """The archive in a dump (`-`: standard input; `.gz` is unpacked). Its rows, tokens among them, are in temporary
+    tables of one session of the database of `conninfo`: they go with it, even when it is killed. Raises InvalidInput
+    when it isn't such a dump."""
+    with psycopg.connect(conninfo, autocommit=True, options="-c timezone=UTC -c jit=off") as connection:
+        with _binary(file) as source:
+            _load(source, connection)
+        row = connection.execute("SELECT nspname FROM pg_namespace WHERE oid = pg_my_temp_schema()").fetchone()
+        assert row is not None
+        yield DatabaseArchive(connection, f"dump {file.name}", str(row[0]))
 
 
 @contextmanager
@@ -63,13 +55,11 @@ def _binary(file: Path) -> Iterator[BinaryIO]:
     try:
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as source:
             yield source  # type: ignore[misc]
-    except (OSError, EOFError) as error:
-        raise InvalidInput(
-            f"{file} can't be read: {error.strerror if isinstance(error, OSError) else error}."
-        ) from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise InvalidInput(f"{file} can't be read: {getattr(error, 'strerror', None) or error}.") from error
 
 
-def _load(source: BinaryIO, connection: psycopg.Connection[tuple[object, ...]]) -> None:
+def _load(source: BinaryIO, connection: Connection) -> None:
     first = source.read(5)
     if first == b"PGDMP":
         raise InvalidInput(
@@ -92,11 +82,11 @@ def _load(source: BinaryIO, connection: psycopg.Connection[tuple[object, ...]]) 
         raise InvalidInput(f"This is no dump of an OCS archive: it has no rows of {FRAME}.")
 
 
-def _load_table(source: BinaryIO, connection: psycopg.Connection[tuple[object, ...]], table: str, columns: str) -> None:
+def _load_table(source: BinaryIO, connection: Connection, table: str, columns: str) -> None:
     names = [name.strip().strip('"') for name in columns.split(",")]
-    here = sql.Identifier(SCHEMA, table)
+    here = sql.Identifier("pg_temp", table)
     typed = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(_type(table, name))) for name in names]
-    connection.execute(sql.SQL("CREATE UNLOGGED TABLE {} ({})").format(here, sql.SQL(", ").join(typed)))
+    connection.execute(sql.SQL("CREATE TABLE {} ({})").format(here, sql.SQL(", ").join(typed)))
     try:
         with connection.cursor() as cursor, cursor.copy(sql.SQL("COPY {} FROM STDIN").format(here)) as copy:
             for piece in _rows(source):

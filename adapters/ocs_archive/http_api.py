@@ -117,7 +117,7 @@ class ApiArchive:
     def largest_id(self) -> int:
         """See OriginalArchive.largest_id. A thumbnail's is guessed from their count: no list has the newest first."""
         page = self._decoded("frames/?limit=1&ordering=-id&include_related_frames=false", _Page)
-        versions = self._decoded("versions/?limit=1", _Page)
+        versions = self._decoded("versions/?limit=1", _Page, missing=_Page([]))
         found: list[int] = [msgspec.json.decode(raw)["id"] for raw in (*page.results, *versions.results)]
         thumbnails = self._decoded("thumbnails/?limit=1", _Page, missing=_Page([]))
         return max([0, *found, thumbnails.count or 0])
@@ -183,7 +183,7 @@ class ApiArchive:
 
     def _decoded(self, path: str, kind: type[Any], *, missing: Any = None) -> Any:
         answer = self._get(urljoin(self._root, path))
-        if answer.status_code == 404 and missing is not None:
+        if answer.status_code in (403, 404) and missing is not None:  # /versions/ is for staff alone
             return missing
         if answer.status_code in (401, 403):
             raise Unauthenticated("The original's API refuses the token; it must be a superuser's.")

@@ -21,6 +21,7 @@ from tests.benchmarks import (
     append_batches,
     append_single,
     delivery,
+    importing,
     ingest_api,
     ingest_files,
     latency,
@@ -42,6 +43,7 @@ BENCHMARKS: dict[str, Callable[[Session], Iterator[Row]]] = {
     "ingest_files": ingest_files.run,
     "latency": latency.run,
     "delivery": delivery.run,
+    "import": importing.run,
     "startup": startup.run,
 }
 

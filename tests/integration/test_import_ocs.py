@@ -391,7 +391,7 @@ def test_e16_a_plain_sql_dump_is_read_without_running_it(site: Site, tmp_path: P
     assert first["version_set"][0]["created"] == "2016-01-01T00:00:00.500000Z"
     assert site.admin.get("/frames/1/headers/").json() == {"data": frames[0]["headers"]}
     with site.core.pool.connection() as connection:
-        left = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'ocs_import'").fetchall()
+        left = connection.execute("SELECT 1 FROM pg_class WHERE relname = 'frames_frame'").fetchall()
     assert left == []
 
 
@@ -402,6 +402,7 @@ def test_e16_a_plain_sql_dump_is_read_without_running_it(site: Site, tmp_path: P
         (b"", "This is no dump of an OCS archive"),
         (b"COPY public.frames_frame (id, basename) FROM stdin;\n1\tx\n", "The dump ends in the middle of a table."),
         (b"COPY public.frames_frame (id) FROM stdin;\nx\n\\.\n", "The rows of frames_frame can't be read"),
+        (b"COPY public.frames_frame (id) FROM stdin;\n1\n\\.\n", "it has no table frames_version"),
     ],
 )
 def test_e16_a_dump_that_cant_be_read_is_refused_in_a_sentence(
