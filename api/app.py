@@ -17,7 +17,7 @@ from litestar.types import Message, Scope
 
 from api import files, health
 from api.bootstrap import open_core
-from api.ocs import answers, frames, login, other
+from api.ocs import answers, frames, login, other, unpacked, zip_download
 from api.ocs.negotiation import negotiate
 from api.serving import AnyRequest, open_serving
 from api.settings import Settings
@@ -67,12 +67,16 @@ OCS = Router(
         other.health,
         login.token_for_password,
         frames.router,
+        zip_download.download,
+        unpacked.funpack,
+        unpacked.catalog,
     ],
     before_request=negotiate,
 )
 OTHERS: list[Any] = [
     other.robots,
     files.download,
+    files.describe,
     health.alive,
     health.ready,
     health.metrics,
@@ -140,6 +144,11 @@ HEADERS = [
 """On every answer (contracts: 1.1)."""
 
 
-async def _add_headers(message: Message, _: Scope) -> None:
+FRAMEABLE = [header for header in HEADERS if header[0] != b"x-frame-options"]
+"""On a zip download: the web client fetches it into a frame of its page (contracts: 1.10)."""
+
+
+async def _add_headers(message: Message, scope: Scope) -> None:
     if message["type"] == "http.response.start":
-        message["headers"] = [*((k, v) for k, v in message["headers"] if k.lower() != b"vary"), *HEADERS]
+        headers = FRAMEABLE if scope["path"].rstrip("/") == zip_download.PATH else HEADERS
+        message["headers"] = [*((k, v) for k, v in message["headers"] if k.lower() != b"vary"), *headers]

@@ -1,4 +1,4 @@
-"""Where the tiles of a compressed image are: in the image, and in the table that holds them (FITS 4.0, section 10.1)."""
+"""Where the tiles of a compressed image are: in the image, and in the table that holds them (FITS 4.0, 10.1)."""
 
 from __future__ import annotations
 

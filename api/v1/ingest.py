@@ -51,7 +51,7 @@ async def ingest(request: AnyRequest) -> Response[bytes]:
             calibrated_from=upload.fields.get("calibrated_from") or None,
         )
     serving.gate.wrote(principal.username, ingested.position)
-    link = serving.link(request)
+    link = serving.link(request, ingested.frame.versions)
     await serving.gate.settle(principal.username)
     record = ingested.frame.record
     assert record is not None

@@ -48,9 +48,9 @@ ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name i
 """
 
 _VERSIONS = """
-INSERT INTO version (id, frame_id, size, created, key, md5, extension, path, deleted)
+INSERT INTO version (id, frame_id, size, created, key, md5, extension, path, sha256, deleted)
 SELECT u.*, false FROM unnest(%b::int[], %b::int[], %b::bigint[], %b::timestamptz[], %b::text[], %b::text[], %b::text[],
-                              %b::text[]) AS u
+                              %b::text[], %b::bytea[]) AS u
 ON CONFLICT (id) DO NOTHING
 """
 
@@ -105,7 +105,17 @@ class FramesProjection:
         ]
         cursor.execute(_UPSERT, [list(column) for column in zip(*rows, strict=True)], prepare=True)
         versions = [
-            (version.id, row[0], version.size, recorded.at, version.key, version.md5, version.extension, version.path)
+            (
+                version.id,
+                row[0],
+                version.size,
+                recorded.at,
+                version.key,
+                version.md5,
+                version.extension,
+                version.path,
+                bytes.fromhex(version.hashes.sha256) if version.hashes else None,
+            )
             for recorded, row in zip(arrived, rows, strict=True)
             for version in _versions(recorded)
         ]

@@ -15,7 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 from application.permissions import Principal
 from application.ports.sky import Sky
 from domain.footprint import Footprint
-from projections.frames.rows import COLUMNS, FrameRow, Link, VersionRow, frame_row
+from projections.frames.rows import COLUMNS, FrameRow, Link, VersionRow, frame_row, path_links
 from projections.frames.search import FrameSearch, Where, conditions, visible_to
 
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]]
@@ -42,10 +42,14 @@ class Page(msgspec.Struct):
 
 
 class FrameQueries:
-    """Answers from `read_frames`. Belongs to one event loop."""
+    """Answers from `read_frames`. Belongs to one event loop.
 
-    def __init__(self, pool: Pool, sky: Sky) -> None:
+    With a `files_url` the links of versions lead to the files' paths below it, not where the `link` that is given leads.
+    """
+
+    def __init__(self, pool: Pool, sky: Sky, *, files_url: str = "") -> None:
         self._pool = pool
+        self._files_url = files_url
         self._sky = sky
         self._counts: dict[tuple[str, str], tuple[float, int]] = {}
         self._footprint = msgspec.json.Decoder(Footprint)
@@ -83,6 +87,7 @@ class FrameQueries:
                 del rows[limit:]
                 total, estimated = await self._count(connection, where, now, offset, len(rows), more, exact_count)
             links = await self._related(connection, [row[0] for row in rows], viewer, now) if related else {}
+            link = await self._link(connection, [row[0] for row in rows], link)
         return Page(
             [frame_row(row, links.get(row[0], []) if related else None, link) for row in rows], more, total, estimated
         )
@@ -101,6 +106,7 @@ class FrameQueries:
             if not rows:
                 return None
             links = await self._related(connection, [frame_id], viewer, now) if related else {}
+            link = await self._link(connection, [frame_id], link)
         return frame_row(rows[0], links.get(frame_id, []) if related else None, link)
 
     async def by_basename(self, basename: str, viewer: Principal, now: datetime, link: Link) -> FrameRow | None:
@@ -115,6 +121,7 @@ class FrameQueries:
             if not rows:
                 return None
             links = await self._related(connection, [rows[0][0]], viewer, now)
+            link = await self._link(connection, [rows[0][0]], link)
         return frame_row(rows[0], links.get(rows[0][0], []), link)
 
     async def headers_at(self, frame_id: int, search: FrameSearch, viewer: Principal, now: datetime) -> int | None:
@@ -140,6 +147,7 @@ class FrameQueries:
                 where.parameters,
             )
             links = await self._related(connection, [row[0] for row in rows], viewer, now)
+            link = await self._link(connection, [row[0] for row in rows], link)
         return [frame_row(row, links.get(row[0], []), link) for row in rows]
 
     async def versions(
@@ -154,7 +162,7 @@ class FrameQueries:
         async with self._pool.connection() as connection:
             rows = await _fetch(
                 connection,
-                "SELECT v.id, v.key, v.md5, v.extension, v.created, f.basename FROM read_frames.version v "
+                "SELECT v.id, v.key, v.md5, v.extension, v.created, f.basename, f.id FROM read_frames.version v "
                 f"JOIN read_frames.frame f ON f.id = v.frame_id {where.sql()} ORDER BY v.id DESC LIMIT %s OFFSET %s",
                 [*where.parameters, limit + 1, offset],
             )
@@ -163,22 +171,12 @@ class FrameQueries:
                 ((counted,),) = await _fetch(
                     connection, f"SELECT count(*) FROM read_frames.version v {where.sql()}", where.parameters
                 )
+            link = await self._link(connection, [row[6] for row in rows], link)
         found = [
             VersionRow(id_, key, md5, extension, created, link(id_, basename + extension))
-            for id_, key, md5, extension, created, basename in rows[:limit]
+            for id_, key, md5, extension, created, basename, _ in rows[:limit]
         ]
         return found, counted, len(rows) > limit
-
-    async def stored_file(self, version_id: int) -> tuple[str, str, str, bool] | None:
-        """Path, key, file name of a version, and whether its bytes were deleted from the server."""
-        async with self._pool.connection() as connection:
-            rows = await _fetch(
-                connection,
-                "SELECT v.path, v.key, f.basename || v.extension, v.deleted FROM read_frames.version v "
-                "JOIN read_frames.frame f ON f.id = v.frame_id WHERE v.id = %s",
-                [version_id],
-            )
-        return rows[0] if rows else None
 
     async def _geometric(
         self,
@@ -239,6 +237,17 @@ class FrameQueries:
             where.parameters,
         )
         return dict(rows)
+
+    async def _link(
+        self, connection: psycopg.AsyncConnection[tuple[Any, ...]], frames: Sequence[int], link: Link
+    ) -> Link:
+        """What links these frames' versions: as given, or to their paths below the files' own address."""
+        if not self._files_url:
+            return link
+        rows = await _fetch(
+            connection, "SELECT id, path FROM read_frames.version WHERE frame_id = ANY(%s)", [list(frames)]
+        )
+        return path_links(self._files_url, dict(rows))
 
     async def _count(
         self,

@@ -3,7 +3,8 @@
 `version_set` holds the versions newest first, as JSON objects joined by commas: a page of frames is one index walk and
 one row a frame. `headers_at` is the position of the event that holds the newest header: headers are read from the log,
 not stored twice. `cells` are sky keys (application/ports/sky.py); `grams` are hashed trigrams for substring search.
-`waiting` holds related names whose frame hasn't arrived.
+`waiting` holds related names whose frame hasn't arrived. `sha256` and `size` are null when another program stored the
+file.
 """
 
 TABLES = """
@@ -21,7 +22,8 @@ CREATE TABLE frame (
 CREATE UNIQUE INDEX frame_basename ON frame (basename);
 CREATE TABLE version (
     id int PRIMARY KEY, frame_id int NOT NULL, size bigint, created timestamptz NOT NULL,
-    key text NOT NULL, md5 text NOT NULL, extension text NOT NULL, path text NOT NULL, deleted boolean NOT NULL
+    key text NOT NULL, md5 text NOT NULL, extension text NOT NULL, path text NOT NULL, deleted boolean NOT NULL,
+    sha256 bytea
 );
 CREATE TABLE link (frame_id int, other_id int, PRIMARY KEY (frame_id, other_id));
 CREATE TABLE waiting (basename text, frame_id int, PRIMARY KEY (basename, frame_id));

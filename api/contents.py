@@ -1,0 +1,77 @@
+"""What downloads are made of: a stored file as it is, unpacked, or its catalogue alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import BinaryIO, Literal
+
+from api.bootstrap import Core
+from api.serving import Serving
+from application.permissions import Principal
+from application.ports.content import Content
+from domain.errors import Gone
+from projections.frames.files import Copy, StoredFile
+
+PIECE = 1024 * 1024
+Form = Literal["whole", "unpacked", "catalogue"]
+
+
+class Part:
+    """The bytes of a stored file from `start` up to `end`."""
+
+    def __init__(self, source: BinaryIO, start: int, end: int) -> None:
+        self._source = source
+        self._start = start
+        self.size = end - start
+
+    def pieces(self) -> Iterator[bytes]:
+        """See Content.pieces; falls short where the file does."""
+        self._source.seek(self._start)
+        left = self.size
+        while left and (piece := self._source.read(min(PIECE, left))):
+            left -= len(piece)
+            yield piece
+
+
+@contextmanager
+def open_content(core: Core, file: StoredFile, form: Form) -> Iterator[Content]:
+    """A file of the store, in this form. Raises NotFound, RetryLater; InvalidFile when it hasn't that form."""
+    with core.store.open(file.path, file.key) as source:
+        size = source.seek(0, os.SEEK_END)
+        source.seek(0)
+        match form:
+            case "whole":
+                yield Part(source, 0, size)
+            case "unpacked":
+                yield core.unpacked(source, size, file.name)
+            case "catalogue":
+                yield core.catalogue(source, size, file.name)
+
+
+def size_of(core: Core, file: StoredFile, form: Form) -> int:
+    """Bytes of a download. Raises what open_content raises."""
+    with open_content(core, file, form) as content:
+        return content.size
+
+
+def pieces_of(core: Core, file: StoredFile, form: Form) -> Iterator[bytes]:
+    """The bytes of a download; the file is open from the first piece on until the last."""
+    with open_content(core, file, form) as content:
+        yield from content.pieces()
+
+
+async def must_be_kept(serving: Serving, file: StoredFile, viewer: Principal) -> None:
+    """Raise Gone for a file that was deleted from the server, saying where its copies are."""
+    if file.deleted:
+        copies = await serving.files.copies([file], viewer)
+        raise Gone(f"{file.name} was deleted from the server after its copies had been verified. {where(copies)}")
+
+
+def where(copies: Sequence[Copy]) -> str:
+    """Where copies are, as a sentence for somebody who may know of these."""
+    if not copies:
+        return "They are in the storage of those who had asked for them."
+    places = [f"{copy.provider} {copy.display_name!r}, {copy.destination_path}" for copy in copies]
+    return f"They are in {'; '.join(places)}."
