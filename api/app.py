@@ -29,6 +29,9 @@ logger = structlog.get_logger()
 MAX_BODY = 32 * 1024 * 1024
 """Largest JSON body. A frame's record with headers has some 10 kB; files are streamed and not bound by this."""
 
+MAX_PARTS = 100_000
+"""Most fields of a multipart form: a zip download of many frames has one for each."""
+
 OWN_PATH = "/api/v1"
 OWN_API = Router(
     OWN_PATH,
@@ -108,6 +111,7 @@ def create_app(settings: Settings, conninfo: str) -> Litestar:
             title="Starferry", version="1", path="/openapi", render_plugins=[JsonRenderPlugin(path="/openapi.json")]
         ),
         request_max_body_size=MAX_BODY,
+        multipart_form_part_limit=MAX_PARTS,
         logging_config=None,
     )
 

@@ -11,7 +11,7 @@ from api.bootstrap import Core
 from api.serving import Serving
 from application.permissions import Principal
 from application.ports.content import Content
-from domain.errors import Gone
+from domain.errors import NotFound
 from projections.frames.files import Copy, StoredFile
 
 PIECE = 1024 * 1024
@@ -63,10 +63,10 @@ def pieces_of(core: Core, file: StoredFile, form: Form) -> Iterator[bytes]:
 
 
 async def must_be_kept(serving: Serving, file: StoredFile, viewer: Principal) -> None:
-    """Raise Gone for a file that was deleted from the server, saying where its copies are."""
+    """Raise NotFound for a file that was deleted from the server, saying where its copies are."""
     if file.deleted:
         copies = await serving.files.copies([file], viewer)
-        raise Gone(f"{file.name} was deleted from the server after its copies had been verified. {where(copies)}")
+        raise NotFound(f"{file.name} was deleted from the server after its copies had been verified. {where(copies)}")
 
 
 def where(copies: Sequence[Copy]) -> str:

@@ -19,6 +19,8 @@ from api.serving import AnyRequest, Serving, in_thread, serving_of
 from domain.errors import NotFound
 from projections.frames.files import StoredFile
 
+KIND = "application/octet-stream"
+
 
 @get("/files/{version_id:int}/{filename:path}")
 async def download(
@@ -35,7 +37,7 @@ async def download(
     if selection.status not in (200, 206):
         return Response(b"", status_code=selection.status, headers=headers)
     pieces = _pieces(serving, file, selection)
-    return Stream(pieces, status_code=selection.status, media_type="application/octet-stream", headers=headers)
+    return Stream(pieces, status_code=selection.status, media_type=KIND, headers=headers)
 
 
 @head("/files/{version_id:int}/{filename:path}")
@@ -50,12 +52,11 @@ async def describe(
     if link := await _elsewhere(serving, file):
         return Response(None, status_code=302, headers={"Location": link})
     selection, headers = await _selected(serving, request, file)
-    kind = "application/octet-stream"
-    return Response(None, status_code=selection.status, media_type=kind, headers=headers)
+    return Response(None, status_code=selection.status, headers={"Content-Type": KIND, **headers})
 
 
 async def _allowed(serving: Serving, request: AnyRequest, version_id: int) -> StoredFile:
-    """The version asked for. Raises Forbidden, Unauthenticated, NotFound, Gone."""
+    """The version asked for. Raises Forbidden, Unauthenticated, NotFound."""
     now = serving.core.clock.now()
     viewer = await serving.viewer(request)
     if signed := "signature" in request.query_params:

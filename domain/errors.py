@@ -10,7 +10,6 @@
     │   │   └── ExpandsTooMuch
     │   └── InvalidGeometry
     ├── NotFound              it isn't there, or you may not see it               HTTP 404
-    │   └── Gone              it was here; the sentence says where it is now      HTTP 410
     ├── Forbidden             you may see it but not do this                      HTTP 403
     ├── Unauthenticated       say who you are                                     HTTP 401
     ├── Conflict              the state has moved on; look again                  HTTP 409
@@ -72,10 +71,6 @@ class InvalidGeometry(InvalidInput):
 
 class NotFound(StarferryError):
     """It doesn't exist, or the asker may not know that it does."""
-
-
-class Gone(NotFound):
-    """Its bytes were here and were removed on purpose."""
 
 
 class Forbidden(StarferryError):

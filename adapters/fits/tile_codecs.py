@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from astropy.io.fits.hdu.compressed._codecs import PLIO1, HCompress1, Rice1
+from astropy.io.fits.hdu.compressed._compression import CfitsioException
 from astropy.io.fits.hdu.compressed._quantization import DITHER_METHODS, Quantize
 
 from adapters.fits.cards import Value
@@ -22,7 +23,7 @@ Pixels = np.ndarray[Any, np.dtype[Any]]
 TYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 """The pixels of an image by BITPIX."""
 
-_BROKEN = (ValueError, RuntimeError, OverflowError, TypeError, zlib.error)
+_BROKEN = (CfitsioException, ValueError, RuntimeError, OverflowError, TypeError, zlib.error)
 _ALGORITHMS = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "PLIO_1", "HCOMPRESS_1", "NOCOMPRESS")
 _NO_DITHER = DITHER_METHODS["NO_DITHER"]
 _GZIP = 31

@@ -167,10 +167,10 @@ class _Tiles:
         if column is None:
             return b""
         form = ">qq" if column.kind == "Q" else ">ii"
-        if column.kind not in "PQ":
+        if column.kind not in "PQ" or column.element not in _ELEMENT_BYTES:
             raise InvalidFile(f"The column {name} of a compressed image isn't a variable array.")
         count, offset = struct.unpack_from(form, row, column.offset)
-        length = count * _ELEMENT_BYTES.get(column.element, 1)
+        length = count * _ELEMENT_BYTES[column.element]
         start = self._heap + offset
         if count < 0 or offset < 0 or start + length > self._end:
             raise TruncatedFile("A compressed image has a tile that lies outside its data.")

@@ -12,7 +12,6 @@ from api.ocs.record_body import BodyErrors
 from api.serving import AnyRequest
 from domain.errors import (
     Forbidden,
-    Gone,
     InvalidGeometry,
     InvalidInput,
     NotFound,
@@ -61,8 +60,6 @@ def domain_error(_: AnyRequest, error: StarferryError) -> Response[bytes]:
             return detail(401, str(error), {"WWW-Authenticate": "Token"})
         case Forbidden():
             return detail(403, str(error))
-        case Gone():
-            return detail(410, str(error))
         case NotFound():
             return detail(404, str(error))
         case RetryLater():

@@ -38,7 +38,7 @@ async def catalog(request: AnyRequest, frame_id: FromPath[str]) -> Response[byte
 
 
 async def _newest(serving: Serving, request: AnyRequest, text: str) -> StoredFile:
-    """The newest version of a frame that the asker may see. Raises NotVisible, Gone."""
+    """The newest version of a frame that the asker may see. Raises NotFound."""
     if not (text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) < 2**31):
         raise NotVisible("Not found.")
     now, viewer = serving.core.clock.now(), await serving.viewer(request)

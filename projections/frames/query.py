@@ -44,7 +44,7 @@ class Page(msgspec.Struct):
 class FrameQueries:
     """Answers from `read_frames`. Belongs to one event loop.
 
-    With a `files_url` the links of versions lead to the files' paths below it, not where the `link` that is given leads.
+    With a `files_url` the links of versions lead to the files' paths below it, not where a given `link` leads.
     """
 
     def __init__(self, pool: Pool, sky: Sky, *, files_url: str = "") -> None:
