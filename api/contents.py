@@ -7,12 +7,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO, Literal
 
+import structlog
+
 from api.bootstrap import Core
 from api.serving import Serving
 from application.permissions import Principal
 from application.ports.content import Content
-from domain.errors import NotFound
+from domain.errors import NotFound, StarferryError
 from projections.frames.files import Copy, StoredFile
+
+logger = structlog.get_logger()
 
 PIECE = 1024 * 1024
 Form = Literal["whole", "unpacked", "catalogue"]
@@ -58,8 +62,24 @@ def size_of(core: Core, file: StoredFile, form: Form) -> int:
 
 def pieces_of(core: Core, file: StoredFile, form: Form) -> Iterator[bytes]:
     """The bytes of a download; the file is open from the first piece on until the last."""
-    with open_content(core, file, form) as content:
+    with _told(file), open_content(core, file, form) as content:
         yield from content.pieces()
+
+
+def part_of(core: Core, file: StoredFile, start: int, end: int) -> Iterator[bytes]:
+    """The bytes of a stored file from `start` up to `end`."""
+    with _told(file), core.store.open(file.path, file.key) as source:
+        yield from Part(source, start, end).pieces()
+
+
+@contextmanager
+def _told(file: StoredFile) -> Iterator[None]:
+    """Let the operator know why a download broke: the client only sees that it did."""
+    try:
+        yield
+    except StarferryError as error:
+        logger.warning("a download broke", file=file.name, reason=str(error))
+        raise
 
 
 async def must_be_kept(serving: Serving, file: StoredFile, viewer: Principal) -> None:

@@ -5,14 +5,12 @@ The address of a version never changes, nor do its bytes; only signatures end.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from litestar import Response, get, head
 from litestar.params import FromPath
 from litestar.response import Redirect, Stream
 
 from adapters.file_store.disposition import attachment
-from api.contents import Part, must_be_kept
+from api.contents import must_be_kept, part_of, size_of
 from api.links import LINK_SECONDS
 from api.representation import Representation, Selection, select
 from api.serving import AnyRequest, Serving, in_thread, serving_of
@@ -36,7 +34,7 @@ async def download(
     selection, headers = await _selected(serving, request, file)
     if selection.status not in (200, 206):
         return Response(b"", status_code=selection.status, headers=headers)
-    pieces = _pieces(serving, file, selection)
+    pieces = part_of(serving.core, file, selection.start, selection.end)
     return Stream(pieces, status_code=selection.status, media_type=KIND, headers=headers)
 
 
@@ -80,7 +78,7 @@ async def _elsewhere(serving: Serving, file: StoredFile) -> str:
 
 async def _selected(serving: Serving, request: AnyRequest, file: StoredFile) -> tuple[Selection, dict[str, str]]:
     """What the request asks for, and the headers of the answer."""
-    size = await in_thread(serving.core.store.size, file.path, file.key)
+    size = await in_thread(size_of, serving.core, file, "whole")
     known = Representation(size=size, md5=file.md5, sha256=file.sha256, modified=file.created)
     selection = select(known, request.headers, request.method)
     headers = known.headers | {"Cache-Control": "private, no-cache"}
@@ -93,8 +91,3 @@ async def _selected(serving: Serving, request: AnyRequest, file: StoredFile) -> 
     if selection.status == 206:
         headers["Content-Range"] = f"bytes {selection.start}-{selection.end - 1}/{size}"
     return selection, headers
-
-
-def _pieces(serving: Serving, file: StoredFile, selection: Selection) -> Iterator[bytes]:
-    with serving.core.store.open(file.path, file.key) as source:
-        yield from Part(source, selection.start, selection.end).pieces()

@@ -5,6 +5,7 @@ The algorithms themselves are astropy's, which come from CFITSIO.
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Mapping
 from math import prod
@@ -23,8 +24,10 @@ Pixels = np.ndarray[Any, np.dtype[Any]]
 TYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 """The pixels of an image by BITPIX."""
 
-_BROKEN = (CfitsioException, ValueError, RuntimeError, OverflowError, TypeError, zlib.error)
+_BROKEN = (CfitsioException, ValueError, RuntimeError, OverflowError, TypeError, zlib.error, struct.error)
 _ALGORITHMS = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "PLIO_1", "HCOMPRESS_1", "NOCOMPRESS")
+_HCOMPRESS = b"\xdd\x99"
+"""What Hcompress data begin with; their width and height follow."""
 _NO_DITHER = DITHER_METHODS["NO_DITHER"]
 _GZIP = 31
 """zlib's window bits for gzip data."""
@@ -99,6 +102,8 @@ class TileDecoder:
             case "HCOMPRESS_1":
                 deep = [length for length in shape if length != 1]
                 rows, columns = ([1] * (2 - len(deep)) + deep) if len(deep) < 2 else deep
+                if struct.unpack_from(">2s2i", data) != (_HCOMPRESS, rows, columns):
+                    raise ValueError("another size than the tile's")  # the decoder would write beyond its memory
                 smooth = bool(self._parameters.get("SMOOTH", 0))
                 codec = HCompress1(
                     scale=self._parameters.get("SCALE", 0), smooth=smooth, bytepix=8, nx=rows, ny=columns

@@ -255,6 +255,15 @@ def test_d07_damaged_tiles_end_the_bytes_with_an_error(tmp_path: Path) -> None:
         read(gzipped.replace(b"\x1f\x8b", b"\x1f\x8c"))
 
 
+def test_d07_a_tile_of_another_size_than_its_place_is_refused(tmp_path: Path) -> None:
+    """astropy's decoder believes the size in the data, and writes beyond its memory."""
+    image = fits.CompImageHDU(pixels((60, 70), "int16"), compression_type="HCOMPRESS_1", tile_shape=(20, 70))
+    data = written(tmp_path, fits.PrimaryHDU(), image).read_bytes()
+    for rows in (1, 2000):
+        with pytest.raises(InvalidFile):
+            read(data.replace(b"\xdd\x99" + (20).to_bytes(4, "big"), b"\xdd\x99" + rows.to_bytes(4, "big")))
+
+
 def test_d07_a_tile_that_would_grow_beyond_its_pixels_is_refused(tmp_path: Path) -> None:
     image = fits.CompImageHDU(np.zeros((60, 7000), np.int16), compression_type="GZIP_1")
     data = written(tmp_path, fits.PrimaryHDU(), image).read_bytes()
