@@ -10,9 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.integration.api.deliveries import create, folder_body, observe
 from tests.integration.api.packed_files import PIXELS, PROBLEM, packed, reduced, undecodable, unpacked_pixels
 from tests.records import FUTURE, fits_bytes, new_name, record
-from tests.site import PROPOSAL, Site
+from tests.site import PROPOSAL, Site, eventually
 
 
 def zip_of(client: httpx.Client, ids: list[int], **more: Any) -> httpx.Response:
@@ -87,6 +88,25 @@ def test_d03_a_file_that_the_store_lost_is_named_inside_the_zip(site: Site, fram
     assert names(answer) == [frames[2]["filename"], "MISSING.txt"]
     archive = opened(answer)
     assert lost["filename"] in archive.read(archive.namelist()[-1]).decode()
+
+
+def test_d03_a_file_that_was_delivered_and_deleted_is_named_with_its_copies_for_those_who_may_know(
+    site: Site, frames: list[dict[str, Any]]
+) -> None:
+    config = create(site.user, folder_body(site, delete_from_server=True))
+    number = observe(site.user, config["id"])
+    gone = site.ingest(fits_bytes(BLKUID=number, PROPID=PROPOSAL), f"{new_name()}.fits")
+    eventually(lambda: site.user.get(gone["url"]).status_code == 404, "the file is still there")
+    ids = [gone["id"], frames[0]["id"]]
+    for client, place in ((site.user, "'NAS'"), (site.admin, "'NAS'"), (site.anonymous, "those who had asked")):
+        answer = zip_of(client, ids)
+        archive = opened(answer)
+        assert names(answer) == [frames[0]["filename"], "MISSING.txt"]
+        note = archive.read(archive.namelist()[1]).decode()
+        assert f"{gone['filename']}: They are in " in note
+        assert place in note
+        assert place in client.get(gone["url"]).json()["detail"]
+        assert ("folder" in note) == (client is not site.anonymous), "others aren't told where"
 
 
 def test_d03_a_failure_in_the_middle_breaks_the_transfer(site: Site, frames: list[dict[str, Any]]) -> None:
