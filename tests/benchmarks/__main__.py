@@ -28,6 +28,7 @@ from tests.benchmarks import (
     load,
     machine,
     startup,
+    zip_download,
 )
 from tests.benchmarks.installation import Installation
 from tests.benchmarks.report import Row, one_line, table
@@ -42,6 +43,7 @@ BENCHMARKS: dict[str, Callable[[Session], Iterator[Row]]] = {
     "ingest_files": ingest_files.run,
     "latency": latency.run,
     "delivery": delivery.run,
+    "zip_download": zip_download.run,
     "startup": startup.run,
 }
 
