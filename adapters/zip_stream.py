@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import UTC, datetime
 
 import msgspec
@@ -48,7 +48,7 @@ class ZipStream:
         self._directory_bytes = sum(len(member.directory_record(0)) for member in self._members)
         self.size = at + self._directory_bytes + len(self._end())
 
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self) -> Generator[bytes, None, None]:
         """The archive's bytes, in order.
 
         Raises what an entry raises, and RetryLater for an entry that is shorter or longer than it said: the archive

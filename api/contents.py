@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO, Literal
 
 import structlog
 
 from api.bootstrap import Core
-from api.serving import Serving
+from api.serving import Serving, in_thread
 from application.permissions import Principal
 from application.ports.content import Content
 from domain.errors import NotFound, StarferryError
@@ -60,16 +60,26 @@ def size_of(core: Core, file: StoredFile, form: Form) -> int:
         return content.size
 
 
-def pieces_of(core: Core, file: StoredFile, form: Form) -> Iterator[bytes]:
+def pieces_of(core: Core, file: StoredFile, form: Form) -> Generator[bytes, None, None]:
     """The bytes of a download; the file is open from the first piece on until the last."""
     with _told(file), open_content(core, file, form) as content:
         yield from content.pieces()
 
 
-def part_of(core: Core, file: StoredFile, start: int, end: int) -> Iterator[bytes]:
+def part_of(core: Core, file: StoredFile, start: int, end: int) -> Generator[bytes, None, None]:
     """The bytes of a stored file from `start` up to `end`."""
     with _told(file), core.store.open(file.path, file.key) as source:
         yield from Part(source, start, end).pieces()
+
+
+async def sent(pieces: Generator[bytes, None, None]) -> AsyncIterator[bytes]:
+    """The pieces as an answer's body: each is made off the event loop, and the last one's file is closed also when the
+    client goes away."""
+    try:
+        while (piece := await in_thread(next, pieces, None)) is not None:
+            yield piece
+    finally:
+        pieces.close()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Stream
 
 from adapters.file_store.disposition import attachment
-from api.contents import must_be_kept, part_of, size_of
+from api.contents import must_be_kept, part_of, sent, size_of
 from api.links import LINK_SECONDS
 from api.representation import Representation, Selection, select
 from api.serving import AnyRequest, Serving, in_thread, serving_of
@@ -35,7 +35,7 @@ async def download(
     if selection.status not in (200, 206):
         return Response(b"", status_code=selection.status, headers=headers)
     pieces = part_of(serving.core, file, selection.start, selection.end)
-    return Stream(pieces, status_code=selection.status, media_type=KIND, headers=headers)
+    return Stream(sent(pieces), status_code=selection.status, media_type=KIND, headers=headers)
 
 
 @head("/files/{version_id:int}/{filename:path}")

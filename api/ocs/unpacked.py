@@ -12,7 +12,7 @@ from litestar.params import FromPath
 from litestar.response import Stream
 
 from adapters.file_store.disposition import attachment
-from api.contents import Form, must_be_kept, pieces_of, size_of
+from api.contents import Form, must_be_kept, pieces_of, sent, size_of
 from api.ocs.answers import NotVisible, detail
 from api.serving import AnyRequest, Serving, in_thread, serving_of
 from domain.errors import InvalidFile
@@ -62,4 +62,4 @@ async def _answer(serving: Serving, file: StoredFile, form: Form) -> Response[by
     headers = {"Content-Length": str(size)}
     if form == "catalogue":
         headers["Content-Disposition"] = attachment(f"{file.basename}-catalog.fits")
-    return Stream(pieces_of(serving.core, file, form), media_type="application/octet-stream", headers=headers)
+    return Stream(sent(pieces_of(serving.core, file, form)), media_type="application/octet-stream", headers=headers)

@@ -14,7 +14,7 @@ from litestar.response import Stream
 from adapters.file_store.disposition import attachment
 from adapters.zip_stream import ZipEntry, ZipStream
 from api.bootstrap import Core
-from api.contents import pieces_of, where
+from api.contents import pieces_of, sent, where
 from api.ocs.answers import detail
 from api.ocs.unpacked import PROBLEM
 from api.ocs.zip_members import Member, manifest, members_of
@@ -66,7 +66,7 @@ async def download(request: AnyRequest) -> Response[bytes] | Stream:
         entries.append(_note(folder, missing, await serving.files.copies(missing, viewer), now))
     archive = ZipStream(entries)
     headers["Content-Length"] = str(archive.size)
-    return Stream(archive.pieces(), media_type="application/zip", headers=headers)
+    return Stream(sent(archive.pieces()), media_type="application/zip", headers=headers)
 
 
 async def _holder(serving: Serving, token: str) -> Principal:

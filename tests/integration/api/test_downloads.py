@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import time
 from base64 import b64encode
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from api.links import LINK_SECONDS
 from tests.integration.api.packed_files import packed
 from tests.records import FUTURE, fits_bytes, new_name
-from tests.site import PROPOSAL, Site
+from tests.site import PROPOSAL, Site, eventually
 
 
 @pytest.fixture(scope="module")
@@ -155,3 +157,26 @@ def test_x08_a_file_that_the_store_lost_is_404_with_a_sentence(site: Site) -> No
     path.unlink()
     answer = site.anonymous.get(frame["url"])
     assert (answer.status_code, answer.json()) == (404, {"detail": "The file is no longer in the file store."})
+
+
+def test_x08_a_client_that_goes_away_leaves_no_file_open(site: Site) -> None:
+    frame = site.ingest(packed(), f"{new_name()}.fits.fz")
+    big = site.ingest(fits_bytes(shape=(3000, 3000)), f"{new_name()}.fits")
+    site.settle()
+    body = {"frame_ids": [big["id"], frame["id"]]}
+    for _ in range(3):
+        with httpx.stream("GET", big["url"], trust_env=False) as answer:
+            next(answer.iter_raw(1000))
+        with httpx.stream("POST", f"{site.url}/frames/zip/", json=body, trust_env=False) as answer:
+            next(answer.iter_raw(1000))
+    store = str(site.core.settings.data / "files")
+    eventually(lambda: not [name for name in open_files() if name.startswith(store)], "a file is still open")
+
+
+def open_files() -> list[str]:
+    """What this process has open."""
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(entry))
+    return found
