@@ -92,6 +92,18 @@ def _told(file: StoredFile) -> Iterator[None]:
         raise
 
 
+async def measured(serving: Serving, file: StoredFile, form: Form, viewer: Principal) -> int:
+    """Bytes of a download. Raises NotFound with the reason, also where the read models learn it only now; and what
+    open_content raises."""
+    try:
+        return await in_thread(size_of, serving.core, file, form)
+    except NotFound:
+        if await serving.gate.catch_up():
+            now = serving.core.clock.now()
+            await must_be_kept(serving, await serving.files.version(file.version_id, now) or file, viewer)
+        raise
+
+
 async def must_be_kept(serving: Serving, file: StoredFile, viewer: Principal) -> None:
     """Raise NotFound for a file that was deleted from the server, saying where its copies are."""
     if file.deleted:

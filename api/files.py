@@ -10,10 +10,11 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Stream
 
 from adapters.file_store.disposition import attachment
-from api.contents import must_be_kept, part_of, sent, size_of
+from api.contents import measured, must_be_kept, part_of, sent
 from api.links import LINK_SECONDS
 from api.representation import Representation, Selection, select
 from api.serving import AnyRequest, Serving, in_thread, serving_of
+from application.permissions import Principal
 from domain.errors import NotFound
 from projections.frames.files import StoredFile
 
@@ -28,10 +29,10 @@ async def download(
 ) -> Response[bytes] | Stream | Redirect:
     """The bytes of one version, to whoever holds a valid link or may see the frame."""
     serving = serving_of(request)
-    file = await _allowed(serving, request, version_id)
+    file, viewer = await _allowed(serving, request, version_id)
     if link := await _elsewhere(serving, file):
         return Redirect(link)
-    selection, headers = await _selected(serving, request, file)
+    selection, headers = await _selected(serving, request, file, viewer)
     if selection.status not in (200, 206):
         return Response(b"", status_code=selection.status, headers=headers)
     pieces = part_of(serving.core, file, selection.start, selection.end)
@@ -46,15 +47,15 @@ async def describe(
 ) -> Response[None]:
     """What a download would answer, without the bytes."""
     serving = serving_of(request)
-    file = await _allowed(serving, request, version_id)
+    file, viewer = await _allowed(serving, request, version_id)
     if link := await _elsewhere(serving, file):
         return Response(None, status_code=302, headers={"Location": link})
-    selection, headers = await _selected(serving, request, file)
+    selection, headers = await _selected(serving, request, file, viewer)
     return Response(None, status_code=selection.status, headers={"Content-Type": KIND, **headers})
 
 
-async def _allowed(serving: Serving, request: AnyRequest, version_id: int) -> StoredFile:
-    """The version asked for. Raises Forbidden, Unauthenticated, NotFound."""
+async def _allowed(serving: Serving, request: AnyRequest, version_id: int) -> tuple[StoredFile, Principal]:
+    """The version asked for, and who asks. Raises Forbidden, Unauthenticated, NotFound."""
     now = serving.core.clock.now()
     viewer = await serving.viewer(request)
     if signed := "signature" in request.query_params:
@@ -66,7 +67,7 @@ async def _allowed(serving: Serving, request: AnyRequest, version_id: int) -> St
     if file is None:
         raise NotFound("There is no such file in the archive, or it isn't yours to see.")
     await must_be_kept(serving, file, viewer)
-    return file
+    return file, viewer
 
 
 async def _elsewhere(serving: Serving, file: StoredFile) -> str:
@@ -76,9 +77,11 @@ async def _elsewhere(serving: Serving, file: StoredFile) -> str:
     return await in_thread(serving.core.store.url, file.path, file.key, filename=file.name, expires=LINK_SECONDS)
 
 
-async def _selected(serving: Serving, request: AnyRequest, file: StoredFile) -> tuple[Selection, dict[str, str]]:
+async def _selected(
+    serving: Serving, request: AnyRequest, file: StoredFile, viewer: Principal
+) -> tuple[Selection, dict[str, str]]:
     """What the request asks for, and the headers of the answer."""
-    size = await in_thread(size_of, serving.core, file, "whole")
+    size = await measured(serving, file, "whole", viewer)
     known = Representation(size=size, md5=file.md5, sha256=file.sha256, modified=file.created)
     selection = select(known, request.headers, request.method)
     headers = known.headers | {"Cache-Control": "private, no-cache"}

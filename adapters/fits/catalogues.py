@@ -8,13 +8,12 @@ from typing import BinaryIO
 
 from adapters.fits.byte_streams import PlainStream
 from adapters.fits.cards import header_values
-from adapters.fits.hdus import BLOCK, Hdu, hdus
+from adapters.fits.hdus import BLOCK, Hdu, copied, hdus
 from adapters.fits.restored_headers import cards_of, header_bytes, image_cards
-from adapters.fits.sizes import CARD
+from adapters.fits.sizes import CARD, structure_of
 from domain.errors import InvalidFile
 
 IMAGE, TABLE = "SCI", "CAT"
-PIECE = 1024 * 1024
 
 _STRUCTURE = re.compile(rb"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|EXTEND|CHECKSUM|DATASUM|BSCALE|BZERO|BLANK")
 
@@ -42,13 +41,7 @@ class Catalogue:
     def pieces(self) -> Iterator[bytes]:
         """The file's bytes, in order."""
         yield self._header
-        self._source.seek(self._table.start)
-        left = self._padded
-        while left and (piece := self._source.read(min(PIECE, left))):
-            left -= len(piece)
-            yield piece
-        if left:  # a last block without its padding; the walk over the HDUs has seen all data
-            yield bytes(left)
+        yield from copied(self._source, self._table.start, self._padded)
 
 
 def _name(hdu: Hdu) -> str:
@@ -58,7 +51,7 @@ def _name(hdu: Hdu) -> str:
 def _as_primary(image: Hdu) -> bytes:
     """The image's header as that of a primary HDU without data."""
     cards = cards_of(image.header)
-    if b"ZIMAGE  =" in image.header:
+    if structure_of(image.header).get("ZIMAGE") == "T":
         cards = image_cards(cards, blocks=1)
     structure = (("SIMPLE", "T"), ("BITPIX", "8"), ("NAXIS", "0"), ("EXTEND", "T"))
     own = [card for card in cards if not _STRUCTURE.fullmatch(card[:8].rstrip())]

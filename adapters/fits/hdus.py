@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import msgspec
 
@@ -14,6 +15,7 @@ BLOCK = 2880
 MOST_CARDS = 10_000
 """Cards of one header; the richest observatory headers have about a thousand."""
 MOST_HDUS = 5_000
+PIECE = 1024 * 1024
 
 
 class Hdu(msgspec.Struct, frozen=True):
@@ -55,6 +57,22 @@ def hdus(stream: ByteStream, filename: str, *, max_bytes: int) -> Iterator[Hdu]:
         yield Hdu(header, start, data_start, size)
         start = data_start + size + stream.skip(-size % BLOCK)
     raise AbsurdSize(f"{filename} has more than {MOST_HDUS:,} HDUs.")
+
+
+def copied(source: BinaryIO, start: int, count: int) -> Iterator[bytes]:
+    """`count` bytes from `start`; the padding of a last block is made up for where the file lacks it.
+
+    Raises TruncatedFile when more is missing than that.
+    """
+    source.seek(start)
+    left = count
+    while left and (piece := source.read(min(PIECE, left))):
+        left -= len(piece)
+        yield piece
+    if left >= BLOCK:
+        raise TruncatedFile("The file has become shorter while it was read.")
+    if left:
+        yield bytes(left)
 
 
 def _check_first(block: bytes, filename: str) -> None:

@@ -14,13 +14,13 @@ import numpy as np
 
 from adapters.fits.byte_streams import PlainStream
 from adapters.fits.cards import Value, header_values
-from adapters.fits.hdus import BLOCK, Hdu, hdus
+from adapters.fits.hdus import BLOCK, PIECE, Hdu, copied, hdus
 from adapters.fits.restored_headers import cards_of, header_bytes, image_cards
+from adapters.fits.sizes import structure_of
 from adapters.fits.tile_codecs import Pixels, TileDecoder
 from adapters.fits.tile_layout import Band, Column, bands, columns_of, whole
 from domain.errors import InvalidFile, TruncatedFile
 
-PIECE = 1024 * 1024
 MOST_BAND_BYTES = 1 << 30
 """The largest band that is unpacked: a tile that is a whole image must be held whole."""
 
@@ -36,7 +36,6 @@ class UnpackedFile:
 
     def __init__(self, source: BinaryIO, size: int, filename: str, *, max_bytes: int) -> None:
         self._source = source
-        self._size = size
         self._parts = _parts(list(hdus(PlainStream(source, size), filename, max_bytes=max_bytes)))
         self.size = sum(part.size for part in self._parts)
 
@@ -57,13 +56,7 @@ class _Copied:
 
     def pieces(self, source: BinaryIO) -> Iterator[bytes]:
         yield self._header
-        source.seek(self._hdu.data_start)
-        left = self._padded
-        while left and (piece := source.read(min(PIECE, left))):
-            left -= len(piece)
-            yield piece
-        if left:  # a last block without its padding; the walk over the HDUs has seen all data
-            yield bytes(left)
+        yield from copied(source, self._hdu.data_start, self._padded)
 
 
 class _Image:
@@ -81,10 +74,12 @@ class _Image:
         yield self._header
         gathered = bytearray()
         for pixels in self._tiles.decoded(source):
-            gathered += pixels.data
-            if len(gathered) >= PIECE:
-                yield bytes(gathered)
-                gathered.clear()
+            band = pixels.reshape(-1).view(np.uint8)
+            for start in range(0, len(band), PIECE):
+                gathered += band[start : start + PIECE].data
+                if len(gathered) >= PIECE:
+                    yield bytes(gathered)
+                    gathered.clear()
         yield bytes(gathered).ljust(len(gathered) + -self._tiles.bytes % BLOCK, b"\0")
 
 
@@ -147,6 +142,8 @@ class _Tiles:
             if not is_real:
                 return _fitted(numbers, decoder.type)
             if scale is None:
+                if numbers.dtype != decoder.type:
+                    raise InvalidFile("A compressed image of real numbers has no scale.")
                 return _cleaned(numbers)
             zero = self._number(row, "ZZERO") or 0.0
             blank = self._number(row, "ZBLANK")
@@ -193,15 +190,16 @@ _NUMBERS = {"I": ">h", "J": ">i", "K": ">q", "E": ">f", "D": ">d"}
 
 
 def _parts(found: list[Hdu]) -> list[_Copied | _Image]:
-    packed = [b"ZIMAGE  =" in hdu.header for hdu in found]
     parts: list[_Copied | _Image] = []
     for index, hdu in enumerate(found):
-        if packed[index]:
-            own = b"ZSIMPLE =" in hdu.header and index == 1 and found[0].data_bytes == 0
+        structure = structure_of(hdu.header)
+        if structure.get("ZIMAGE") == "T":
+            was_primary = any(card.startswith(b"ZSIMPLE =") for card in cards_of(hdu.header))
+            own = was_primary and index == 1 and found[0].data_bytes == 0
             if own:
                 parts.clear()
             parts.append(_Image(hdu, found[0] if own else None))
-        elif b"ZTABLE  =" in hdu.header:
+        elif structure.get("ZTABLE") == "T":
             raise InvalidFile("The file holds a compressed table, which can't be unpacked here.")
         else:
             parts.append(_Copied(hdu))

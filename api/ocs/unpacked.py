@@ -12,9 +12,10 @@ from litestar.params import FromPath
 from litestar.response import Stream
 
 from adapters.file_store.disposition import attachment
-from api.contents import Form, must_be_kept, pieces_of, sent, size_of
+from api.contents import Form, measured, must_be_kept, pieces_of, sent
 from api.ocs.answers import NotVisible, detail
-from api.serving import AnyRequest, Serving, in_thread, serving_of
+from api.serving import AnyRequest, Serving, serving_of
+from application.permissions import Principal
 from domain.errors import InvalidFile
 from projections.frames.files import StoredFile
 
@@ -27,18 +28,20 @@ PROBLEM = "There was a problem downloading your files. Please try again later or
 async def funpack(request: AnyRequest, frame_id: FromPath[str]) -> Response[bytes] | Stream:
     """The newest file of a frame, unpacked."""
     serving = serving_of(request)
-    return await _answer(serving, await _newest(serving, request, frame_id), "unpacked")
+    file, viewer = await _newest(serving, request, frame_id)
+    return await _answer(serving, file, "unpacked", viewer)
 
 
 @get("/frame-catalog/{frame_id:str}/catalog")
 async def catalog(request: AnyRequest, frame_id: FromPath[str]) -> Response[bytes] | Stream:
     """The catalogue in the newest file of a frame."""
     serving = serving_of(request)
-    return await _answer(serving, await _newest(serving, request, frame_id), "catalogue")
+    file, viewer = await _newest(serving, request, frame_id)
+    return await _answer(serving, file, "catalogue", viewer)
 
 
-async def _newest(serving: Serving, request: AnyRequest, text: str) -> StoredFile:
-    """The newest version of a frame that the asker may see. Raises NotFound."""
+async def _newest(serving: Serving, request: AnyRequest, text: str) -> tuple[StoredFile, Principal]:
+    """The newest version of a frame that the asker may see, and who that is. Raises NotFound."""
     if not (text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) < 2**31):
         raise NotVisible("Not found.")
     now, viewer = serving.core.clock.now(), await serving.viewer(request)
@@ -50,12 +53,12 @@ async def _newest(serving: Serving, request: AnyRequest, text: str) -> StoredFil
     if not found:
         raise NotVisible
     await must_be_kept(serving, found[0], viewer)
-    return found[0]
+    return found[0], viewer
 
 
-async def _answer(serving: Serving, file: StoredFile, form: Form) -> Response[bytes] | Stream:
+async def _answer(serving: Serving, file: StoredFile, form: Form, viewer: Principal) -> Response[bytes] | Stream:
     try:
-        size = await in_thread(size_of, serving.core, file, form)
+        size = await measured(serving, file, form, viewer)
     except InvalidFile as error:
         logger.warning("a file can't be unpacked", file=file.name, form=form, reason=str(error))
         return detail(500, PROBLEM)

@@ -52,10 +52,13 @@ async def download(request: AnyRequest) -> Response[bytes] | Stream:
     except InvalidFile as error:
         logger.warning("a file can't be unpacked", reason=str(error))
         return detail(500, PROBLEM)
+    is_manifest = settings["STARFERRY_ZIP_MODE"] == "manifest"
+    if is_manifest:  # it can only name what nginx will find
+        members = [member for member in members if member.size is not None]
     if not members:
         return Response(b"", status_code=404)
     headers = {"Content-Disposition": attachment(f"{folder}.zip"), "Set-Cookie": "fileDownload=true; path=/"}
-    if settings["STARFERRY_ZIP_MODE"] == "manifest":
+    if is_manifest:
         lines = await in_thread(manifest, serving.core, folder, members)
         return Response(
             lines.encode(), media_type="text/plain", headers={**headers, "X-Archive-Files": "zip"}, status_code=200

@@ -40,10 +40,10 @@ def members_of(core: Core, files: Iterable[StoredFile], *, uncompress: bool, cat
 
 
 def manifest(core: Core, folder: str, members: Sequence[Member]) -> str:
-    """One line a file: no checksum, its size, where nginx finds it, and its name in the archive. What isn't on the
-    server is left out."""
-    kept = [member for member in members if member.size is not None]
-    return "".join(f"- {member.size} {_location(core, member)} {folder}/{safe_name(member.name)}\n" for member in kept)
+    """One line a file: no checksum, its size, where nginx finds it, and its name in the archive."""
+    return "".join(
+        f"- {member.size} {_location(core, member)} {folder}/{safe_name(member.name)}\n" for member in members
+    )
 
 
 def _form(file: StoredFile, uncompress: bool, catalog_only: bool) -> tuple[Form, str]:

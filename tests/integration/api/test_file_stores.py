@@ -171,6 +171,7 @@ def test_d09_the_manifest_has_a_line_for_each_file(sites: Sites) -> None:
         assert lines[0] == f"- {len(plain)} {place}/{one['filename']} {folder}/{one['filename']}"
         assert f"- {len(raw)} {place}/{two['filename']} {folder}/{two['filename']}" in lines
         assert len(lines) == 3
+        assert site.anonymous.post("/frames/zip/", json={"frame_ids": [lost["id"]]}).status_code == 404
         assert answer.text.endswith("\n")
         unpacked = site.anonymous.get(f"/frame-funpack/{two['id']}/funpack/").content
         expected = f"- {len(unpacked)} /frame-funpack/{two['id']}/funpack/ {folder}/{two['basename']}.fits"

@@ -11,7 +11,7 @@ import pytest
 from astropy.io import fits
 
 from adapters.fits.catalogues import Catalogue
-from domain.errors import InvalidFile
+from domain.errors import InvalidFile, TruncatedFile
 
 TABLE = fits.Column("flux", "D", array=np.arange(500.0))
 
@@ -59,3 +59,12 @@ def test_d11_the_table_comes_byte_for_byte(tmp_path: Path) -> None:
 def test_d11_without_image_or_table_there_is_no_catalogue(tmp_path: Path, names: tuple[str, ...]) -> None:
     with pytest.raises(InvalidFile):
         catalogue_of(made(tmp_path, *names))
+
+
+def test_d11_a_file_cut_short_while_it_is_read_ends_with_an_error(tmp_path: Path) -> None:
+    data = made(tmp_path, "SCI", "CAT")
+    source = io.BytesIO(data)
+    content = Catalogue(source, len(data), "x.fits.fz", max_bytes=1 << 30)
+    source.truncate(len(data) - 5760)
+    with pytest.raises(TruncatedFile):
+        list(content.pieces())
