@@ -63,9 +63,13 @@ class _Image:
     """An HDU that is an image again."""
 
     def __init__(self, hdu: Hdu, primary: Hdu | None) -> None:
-        blocks = (hdu.data_start - hdu.start) // BLOCK
-        own = cards_of(primary.header) if primary else ()
-        self._header = header_bytes(image_cards(cards_of(hdu.header), blocks=blocks, primary=own))
+        restored = image_cards(
+            cards_of(hdu.header),
+            blocks=(hdu.data_start - hdu.start) // BLOCK,
+            takes_first_place=primary is not None,
+            primary=cards_of(primary.header) if primary else (),
+        )
+        self._header = header_bytes(restored)
         values = header_values(hdu.header, without=("COMMENT", "HISTORY", ""))
         self._tiles = _Tiles(hdu, values)
         self.size = len(self._header) + self._tiles.bytes + -self._tiles.bytes % BLOCK

@@ -138,6 +138,18 @@ def test_d07_the_bytes_are_those_of_funpack_for_long_and_odd_headers(tmp_path: P
 
 
 @needs_cfitsio
+@pytest.mark.parametrize("before", ["nothing", "an image", "a table"])
+def test_d07_the_bytes_are_those_of_funpack_for_a_first_image_that_comes_later(tmp_path: Path, before: str) -> None:
+    packed = fpack(written(tmp_path, FIRST["an image"]()))
+    assert packed is not None
+    extension = packed.read_bytes()[2880:]
+    hdus = [FIRST["an image"]()] if before == "an image" else [fits.PrimaryHDU(), *mixed()[1:2]]
+    file = tmp_path / "later.fits.fz"
+    file.write_bytes(written(tmp_path, *(hdus[:1] if before == "nothing" else hdus)).read_bytes() + extension)
+    assert unpacked(file) == funpack(file)
+
+
+@needs_cfitsio
 @pytest.mark.parametrize("tile", ["7,6,1,1", "3,4,2,2", "7,6,5,4", "1,1,1,1", "2,1,1,3"])
 def test_d07_the_bytes_are_those_of_funpack_for_tiles_in_four_dimensions(tmp_path: Path, tile: str) -> None:
     compare(written(tmp_path, fits.PrimaryHDU(pixels((4, 5, 6, 7), "int16"))), f"-r -t {tile}")
