@@ -17,7 +17,17 @@ from litestar.types import Message, Scope
 
 from api import files, health, thumbnail_files
 from api.bootstrap import open_core
-from api.ocs import aggregate, answers, frame_changes, frames, login, other, thumbnails
+from api.ocs import (
+    aggregate,
+    answers,
+    frame_changes,
+    frames,
+    login,
+    other,
+    thumbnails,
+    unpacked,
+    zip_download,
+)
 from api.ocs.negotiation import negotiate
 from api.serving import AnyRequest, open_serving
 from api.settings import Settings
@@ -28,6 +38,9 @@ logger = structlog.get_logger()
 
 MAX_BODY = 32 * 1024 * 1024
 """Largest JSON body. A frame's record with headers has some 10 kB; files are streamed and not bound by this."""
+
+MAX_PARTS = 100_000
+"""Most fields of a multipart form: a zip download of many frames has one for each."""
 
 OWN_PATH = "/api/v1"
 OWN_API = Router(
@@ -74,6 +87,9 @@ OCS = Router(
         frames.router,
         frame_changes.router,
         thumbnails.router,
+        zip_download.download,
+        unpacked.funpack,
+        unpacked.catalog,
     ],
     before_request=negotiate,
 )
@@ -82,6 +98,7 @@ OTHERS: list[Any] = [
     files.download,
     authorization.callback,
     thumbnail_files.picture,
+    files.describe,
     health.alive,
     health.ready,
     health.metrics,
@@ -113,6 +130,7 @@ def create_app(settings: Settings, conninfo: str) -> Litestar:
             title="Starferry", version="1", path="/openapi", render_plugins=[JsonRenderPlugin(path="/openapi.json")]
         ),
         request_max_body_size=MAX_BODY,
+        multipart_form_part_limit=MAX_PARTS,
         logging_config=None,
     )
 
@@ -149,6 +167,11 @@ HEADERS = [
 """On every answer (contracts: 1.1)."""
 
 
-async def _add_headers(message: Message, _: Scope) -> None:
+FRAMEABLE = [header for header in HEADERS if header[0] != b"x-frame-options"]
+"""On a zip download: the web client fetches it into a frame of its page (contracts: 1.10)."""
+
+
+async def _add_headers(message: Message, scope: Scope) -> None:
     if message["type"] == "http.response.start":
-        message["headers"] = [*((k, v) for k, v in message["headers"] if k.lower() != b"vary"), *HEADERS]
+        headers = FRAMEABLE if scope["path"].rstrip("/") == zip_download.PATH else HEADERS
+        message["headers"] = [*((k, v) for k, v in message["headers"] if k.lower() != b"vary"), *headers]

@@ -26,6 +26,7 @@ from adapters.event_store.follow import Wakeup
 from adapters.event_store.log import PostgresEventLog
 from adapters.event_store.numbers import BlockNumbers
 from adapters.file_store.directory import DirectoryStore
+from adapters.file_store.dummy import DummyStore
 from adapters.file_store.hashing import Hasher
 from adapters.fits.settings import FitsSettings
 from adapters.fits.stored_paths import stored_path, stored_thumbnail_path
@@ -48,6 +49,7 @@ from application.policies.follow_destination import FollowDestination
 from application.policies.policy import Effect, Policy
 from application.policies.remove_deleted_files import RemoveDeletedFiles
 from application.policies.runner import PolicyRunner
+from application.ports.content import Content
 from application.ports.file_store import FileStore
 from application.ports.frame_reader import FrameReader
 from application.sweep import Sweep
@@ -90,6 +92,18 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
     def reader(self) -> FrameReader:
         """Reads FITS files. Loaded when first used: astropy is a third of a process's memory."""
         return _frame_reader(self.settings)
+
+    def unpacked(self, source: BinaryIO, size: int, filename: str) -> Content:
+        """A packed FITS file of `size` bytes, unpacked. Raises what UnpackedFile does."""
+        from adapters.fits.unpacking import UnpackedFile  # astropy again
+
+        return UnpackedFile(source, size, filename, max_bytes=self.settings["STARFERRY_MAX_FRAME_BYTES"])
+
+    def catalogue(self, source: BinaryIO, size: int, filename: str) -> Content:
+        """The catalogue of a reduced frame's file of `size` bytes. Raises what Catalogue does."""
+        from adapters.fits.catalogues import Catalogue  # astropy again
+
+        return Catalogue(source, size, filename, max_bytes=self.settings["STARFERRY_MAX_FRAME_BYTES"])
 
     def record_path(self, record: FrameRecord, extension: str, headers: msgspec.Raw) -> str:
         """Where the file store keeps the file of a record that another program has stored."""
@@ -218,6 +232,8 @@ def _open_store(settings: Settings, clock: SystemClock) -> FileStore:
     if settings["FILESTORE_TYPE"] == "local":
         root = settings["FILESYSTEM_STORAGE_ROOT_DIR"]
         return DirectoryStore(Path(root) if root else settings.data / "files", clock=clock)
+    if settings["FILESTORE_TYPE"] == "dummy":
+        return DummyStore(settings.data / "spool", clock=clock)
     from adapters.file_store.s3 import S3Store  # boto3 is only loaded by those who use it
     from adapters.file_store.s3_settings import S3Settings
 

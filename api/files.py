@@ -1,75 +1,96 @@
-"""Downloads: signed links serve a version's bytes (with ranges), or redirect to the store that does."""
+"""Downloads: a version's bytes, or the way to the store that has them, by a signed link or the right to see its frame.
+
+The address of a version never changes, nor do its bytes; only signatures end.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from typing import BinaryIO
-
-from litestar import Response, get
+from litestar import Response, get, head
 from litestar.params import FromPath
 from litestar.response import Redirect, Stream
 
 from adapters.file_store.disposition import attachment
-from api.serving import AnyRequest, in_thread, serving_of
+from api.contents import measured, must_be_kept, part_of, sent
+from api.links import LINK_SECONDS
+from api.representation import Representation, Selection, select
+from api.serving import AnyRequest, Serving, in_thread, serving_of
+from application.permissions import Principal
 from domain.errors import NotFound
+from projections.frames.files import StoredFile
 
-PIECE = 1024 * 1024
+KIND = "application/octet-stream"
 
 
-@get("/files/{version_id:int}/{filename:str}")
+@get("/files/{version_id:int}/{filename:path}")
 async def download(
     request: AnyRequest,
     version_id: FromPath[int],
     filename: FromPath[str],  # noqa: ARG001 - for people: browsers and scripts save under it
 ) -> Response[bytes] | Stream | Redirect:
-    """The bytes of one version, to whoever holds a valid link."""
+    """The bytes of one version, to whoever holds a valid link or may see the frame."""
     serving = serving_of(request)
-    expires = request.query_params.get("expires", "")
-    signature = request.query_params.get("signature", "")
-    known = expires.isascii() and expires.isdecimal() and len(expires) < 19
-    serving.core.links.check(version_id, int(expires) if known else 0, signature)
-    stored = await serving.frames.stored_file(version_id)
-    if stored is None:
-        raise NotFound("This file is no longer in the archive.")
-    path, key, name, deleted = stored
-    if deleted:
-        raise NotFound("This file was deleted from the server after its copies had been delivered.")
-    store = serving.core.store
-    if link := await in_thread(store.url, path, key, filename=name):
+    file, viewer = await _allowed(serving, request, version_id)
+    if link := await _elsewhere(serving, file):
         return Redirect(link)
-    source = await in_thread(store.open, path, key)
-    size = await in_thread(store.size, path, key)
-    start, end, status = _range(request.headers.get("range", ""), size)
-    if status == 416:
-        source.close()
-        return Response(b"", status_code=416, headers={"Content-Range": f"bytes */{size}"})
-    headers = {
-        "Content-Disposition": attachment(name),
-        "Accept-Ranges": "bytes",
-        "Content-Length": str(end - start),
-        "ETag": f'"v{version_id}"',  # a version's bytes never change
-    }
-    if status == 206:
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    pieces = _pieces(source, start, end)
-    return Stream(pieces, status_code=status, media_type="application/octet-stream", headers=headers)
+    selection, headers = await _selected(serving, request, file, viewer)
+    if selection.status not in (200, 206):
+        return Response(b"", status_code=selection.status, headers=headers)
+    pieces = part_of(serving.core, file, selection.start, selection.end)
+    return Stream(sent(pieces), status_code=selection.status, media_type=KIND, headers=headers)
 
 
-def _range(text: str, size: int) -> tuple[int, int, int]:
-    """Start, end (exclusive) and status for a Range header (RFC 9110, one range; others are ignored)."""
-    match = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", text.strip())
-    if not match or match[0] == "bytes=-":
-        return 0, size, 200
-    first, last = match[1], match[2]
-    start = max(0, size - int(last)) if not first else int(first)
-    end = min(int(last) + 1, size) if first and last else size
-    return (start, end, 206) if start < end else (0, 0, 416)
+@head("/files/{version_id:int}/{filename:path}")
+async def describe(
+    request: AnyRequest,
+    version_id: FromPath[int],
+    filename: FromPath[str],  # noqa: ARG001
+) -> Response[None]:
+    """What a download would answer, without the bytes."""
+    serving = serving_of(request)
+    file, viewer = await _allowed(serving, request, version_id)
+    if link := await _elsewhere(serving, file):
+        return Response(None, status_code=302, headers={"Location": link})
+    selection, headers = await _selected(serving, request, file, viewer)
+    return Response(None, status_code=selection.status, headers={"Content-Type": KIND, **headers})
 
 
-def _pieces(source: BinaryIO, start: int, end: int) -> Iterator[bytes]:
-    with source:
-        source.seek(start)
-        while start < end and (piece := source.read(min(PIECE, end - start))):
-            start += len(piece)
-            yield piece
+async def _allowed(serving: Serving, request: AnyRequest, version_id: int) -> tuple[StoredFile, Principal]:
+    """The version asked for, and who asks. Raises Forbidden, Unauthenticated, NotFound."""
+    now = serving.core.clock.now()
+    viewer = await serving.viewer(request)
+    if signed := "signature" in request.query_params:
+        serving.core.links.check_query(version_id, request.query_params)
+    known = version_id < 2**31
+    file = await serving.find(
+        lambda: serving.files.version(version_id if known else 0, now, None if signed else viewer)
+    )
+    if file is None:
+        raise NotFound("There is no such file in the archive, or it isn't yours to see.")
+    await must_be_kept(serving, file, viewer)
+    return file, viewer
+
+
+async def _elsewhere(serving: Serving, file: StoredFile) -> str:
+    """The store's own link, when it has one and clients may be sent there."""
+    if serving.core.settings["STARFERRY_DOWNLOADS"] == "serve":
+        return ""
+    return await in_thread(serving.core.store.url, file.path, file.key, filename=file.name, expires=LINK_SECONDS)
+
+
+async def _selected(
+    serving: Serving, request: AnyRequest, file: StoredFile, viewer: Principal
+) -> tuple[Selection, dict[str, str]]:
+    """What the request asks for, and the headers of the answer."""
+    size = await measured(serving, file, "whole", viewer)
+    known = Representation(size=size, md5=file.md5, sha256=file.sha256, modified=file.created)
+    selection = select(known, request.headers, request.method)
+    headers = known.headers | {"Cache-Control": "private, no-cache"}
+    match selection.status:
+        case 200 | 206:
+            headers["Content-Disposition"] = attachment(file.name)
+            headers["Content-Length"] = str(selection.end - selection.start)
+        case 416:
+            headers["Content-Range"] = f"bytes */{size}"
+    if selection.status == 206:
+        headers["Content-Range"] = f"bytes {selection.start}-{selection.end - 1}/{size}"
+    return selection, headers

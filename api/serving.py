@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -23,12 +23,15 @@ from api.bootstrap import Core
 from api.read_gate import HEADER, ReadGate
 from api.replica import FramesPool, Pool
 from api.security import Authenticator
+from api.settings import Settings
 from application.permissions import Principal
 from domain.event import Cause
+from domain.frames import FrameVersion
 from projections.delivery_queries import DeliveryQueries
 from projections.facets.query import FacetQueries
+from projections.frames.files import FileQueries
 from projections.frames.query import FrameQueries
-from projections.frames.rows import Link
+from projections.frames.rows import Link, path_links
 from projections.frames.thumbnails import ThumbnailLink, ThumbnailQueries
 from projections.group_queries import GroupQueries
 
@@ -54,6 +57,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     frames: FrameQueries
     thumbnails: ThumbnailQueries
     facets: FacetQueries
+    files: FileQueries
     deliveries: DeliveryQueries
     groups: GroupQueries
     types: ConfigurationTypes
@@ -72,8 +76,13 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
             found = await ask()
         return found
 
-    def link(self, request: AnyRequest) -> Link:
-        """What makes download links in this request's answer."""
+    def link(self, request: AnyRequest, versions: Iterable[FrameVersion] = ()) -> Link:
+        """What makes download links in this request's answer; `versions` are those that are too new to be looked up."""
+        settings = self.core.settings
+        if settings["FILESTORE_TYPE"] == "dummy":
+            return lambda _, __: ""
+        if files_url(settings) and versions:
+            return path_links(files_url(settings), {version.id: version.path for version in versions})
         return self.core.links.maker(base_url(self.core, request))
 
     def thumbnail_link(self, request: AnyRequest) -> ThumbnailLink:
@@ -108,9 +117,10 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             numbers=AsyncNumbers(pool),
             gate=gate,
             authenticator=Authenticator(pool, gate),
-            frames=FrameQueries(reads, core.sky, facets),
+            frames=FrameQueries(reads, core.sky, facets, files_url=files_url(core.settings)),
             thumbnails=ThumbnailQueries(reads),
             facets=facets,
+            files=FileQueries(pool),
             deliveries=DeliveryQueries(pool),
             groups=GroupQueries(pool),
             types=types,
@@ -152,6 +162,11 @@ def base_url(core: Core, request: AnyRequest) -> str:
     """How the client reaches us: as the operator says, else as the request says."""
     configured = core.settings["STARFERRY_PUBLIC_URL"]
     return configured or f"{request.scope['scheme']}://{request.headers.get('host', 'localhost')}"
+
+
+def files_url(settings: Settings) -> str:
+    """Where another server offers the files of the local store, with a slash at its end; empty where none does."""
+    return str(settings["FILESYSTEM_STORAGE_BASE_URL"]) if settings["FILESTORE_TYPE"] == "local" else ""
 
 
 def cause(principal: Principal, via: str, reason: str = "") -> Cause:

@@ -6,6 +6,7 @@ An unknown STARFERRY_ name, or a value that can't be right, stops the start with
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
@@ -77,6 +78,20 @@ def _words(value: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in value.split(",") if word.strip())
 
 
+def _word(value: str) -> str:
+    """A part of a file name."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", value):
+        raise ValueError
+    return value
+
+
+def _http_folder(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
+        raise ValueError
+    return f"{value.rstrip('/')}/" if value else ""
+
+
 def _loopback_url(value: str) -> str:
     """Only loopback: these send credentials to whoever answers there."""
     parts = urlsplit(value)
@@ -125,8 +140,14 @@ SETTINGS = {
         Setting("THUMBNAIL_SIZE_CHOICES", "small,medium,large", "accepted sizes of thumbnails", _words),
         Setting("PAGINATION_DEFAULT_LIMIT", "100", "rows of a page", _positive),
         Setting("PAGINATION_MAX_LIMIT", "1000", "most rows of a page", _positive),
-        Setting("FILESTORE_TYPE", "local", "where files are kept", _one_of("local", "s3")),
+        Setting("FILESTORE_TYPE", "local", "where files are kept", _one_of("local", "s3", "dummy")),
         Setting("FILESYSTEM_STORAGE_ROOT_DIR", "", "folder of the local store; empty: `files` in the data folder"),
+        Setting(
+            "FILESYSTEM_STORAGE_BASE_URL",
+            "",
+            "where another server offers the local store's folder: links lead there; empty: the API serves the files",
+            _http_folder,
+        ),
         Setting("BUCKET", "", "bucket of the s3 store"),
         Setting("AWS_ACCESS_KEY_ID", "", "access key of the s3 store", _text, True),
         Setting("AWS_SECRET_ACCESS_KEY", "", "secret key of the s3 store", _text, True),
@@ -135,6 +156,22 @@ SETTINGS = {
         Setting("S3_SIGNATURE_VERSION", "s3v4", "signature of the s3 store"),
         Setting("S3_ADDRESSING_STYLE", "virtual", "addressing of the s3 store", _one_of("virtual", "path", "auto")),
         Setting("S3_DAYS_TO_IA_STORAGE", "60", "days until infrequent-access storage, or `off`", _days),
+        Setting("ZIP_DOWNLOAD_FILENAME_BASE", "ocs_archive_data", "what the names of zip downloads begin with", _word),
+        Setting(
+            "ZIP_DOWNLOAD_MAX_UNCOMPRESSED_FILES", "10", "most frames of a zip download with uncompress", _positive
+        ),
+        Setting(
+            "STARFERRY_ZIP_MODE",
+            "stream",
+            "how zip downloads are made: by the API, or as a manifest for nginx with mod_zip",
+            _one_of("stream", "manifest"),
+        ),
+        Setting(
+            "STARFERRY_DOWNLOADS",
+            "redirect",
+            "whether downloads from the s3 store are redirected to it or served by the API",
+            _one_of("redirect", "serve"),
+        ),
         Setting("STARFERRY_DATA", "./data", "folder for everything that is kept on this machine"),
         Setting(
             "STARFERRY_PUBLIC_URL", "", "how clients reach the API; empty: as the request says", lambda v: v.rstrip("/")

@@ -25,10 +25,7 @@ async def picture(
 ) -> Response[bytes] | Stream | Redirect:
     """The bytes of one thumbnail. They are small: there are no ranges."""
     serving = serving_of(request)
-    expires = request.query_params.get("expires", "")
-    known = expires.isascii() and expires.isdecimal() and len(expires) < 19
-    signature = request.query_params.get("signature", "")
-    serving.core.thumbnail_links.check(thumbnail_id, int(expires) if known else 0, signature)
+    serving.core.thumbnail_links.check_query(thumbnail_id, request.query_params)
     stored = await serving.find(lambda: serving.thumbnails.stored_file(thumbnail_id))
     if stored is None:
         raise NotFound("This thumbnail is no longer in the archive.")

@@ -141,7 +141,8 @@ async def create_frame(request: AnyRequest) -> Response[bytes]:
     except AlreadyExists as error:
         raise BodyErrors(version_conflict(error.taken, arrival.versions)) from error
     serving.gate.wrote(principal.username, position)
-    answer = json_answer(created_frame(*result[-1], now, serving.link(request)), status=201)
+    link = serving.link(request, result[-1][0].versions)
+    answer = json_answer(created_frame(*result[-1], now, link), status=201)
     answer.headers[HEADER] = str(position)
     return answer
 

@@ -56,7 +56,7 @@ async def ingest(request: AnyRequest) -> Response[bytes]:
             thumbnails=core.lookups,
         )
     serving.gate.wrote(principal.username, ingested.position)
-    link = serving.link(request)
+    link = serving.link(request, ingested.frame.versions)
     await serving.gate.settle(principal.username)
     record = ingested.frame.record
     assert record is not None

@@ -51,9 +51,9 @@ ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name i
 """
 
 _VERSIONS = """
-INSERT INTO version (id, frame_id, size, created, key, md5, extension, path, deleted)
+INSERT INTO version (id, frame_id, size, created, key, md5, extension, path, sha256, deleted)
 SELECT u.*, false FROM unnest(%b::int[], %b::int[], %b::bigint[], %b::timestamptz[], %b::text[], %b::text[], %b::text[],
-                              %b::text[]) AS u
+                              %b::text[], %b::bytea[]) AS u
 ON CONFLICT (id) DO NOTHING
 """
 
@@ -125,7 +125,17 @@ class FramesProjection:
         ]
         cursor.execute(_UPSERT, [list(column) for column in zip(*rows, strict=True)], prepare=True)
         versions = [
-            (v.id, row[0], v.size, v.created or recorded.at, v.key, v.md5, v.extension, v.path)
+            (
+                v.id,
+                row[0],
+                v.size,
+                v.created or recorded.at,
+                v.key,
+                v.md5,
+                v.extension,
+                v.path,
+                bytes.fromhex(v.hashes.sha256) if v.hashes else None,
+            )
             for recorded, row in zip(arrived, rows, strict=True)
             for v in _versions(recorded)
         ]

@@ -25,7 +25,7 @@ from projections.frames.fetching import fetch
 from projections.frames.gram_frequencies import GramFrequencies
 from projections.frames.keyset import Mark, Order, beyond, order_by, total
 from projections.frames.newest import LEAST_SHARE, walk
-from projections.frames.rows import COLUMNS, FrameRow, Link, VersionRow, frame_row
+from projections.frames.rows import COLUMNS, FrameRow, Link, VersionRow, frame_row, path_links
 from projections.frames.search import FrameSearch, Where, conditions, visible_to
 from projections.frames.thumbnails import ThumbnailLink, thumbnails_of
 
@@ -51,11 +51,15 @@ class Page(msgspec.Struct):
 
 
 class FrameQueries:
-    """Answers from `read_frames`. Belongs to one event loop."""
+    """Answers from `read_frames`. Belongs to one event loop.
 
-    def __init__(self, pool: Pool, sky: Sky, facets: FacetQueries) -> None:
+    With a `files_url` the links of versions lead to the files' paths below it, not where a given `link` leads.
+    """
+
+    def __init__(self, pool: Pool, sky: Sky, facets: FacetQueries, *, files_url: str = "") -> None:
         self._pool = pool
         self._facets = facets
+        self._files_url = files_url
         self._sky = sky
         self._counts = Counts()
         self._frequencies = GramFrequencies()
@@ -116,6 +120,7 @@ class FrameQueries:
             ids = [row[0] for row in rows]
             links = await self._related(connection, ids, viewer, now) if related else {}
             pictures = await thumbnails_of(connection, ids, thumbnails) if thumbnails else {}
+            link = await self._link(connection, ids, link)
         found = [
             frame_row(
                 row,
@@ -150,6 +155,7 @@ class FrameQueries:
             pictures = (
                 (await thumbnails_of(connection, [frame_id], thumbnails)).get(frame_id, []) if thumbnails else UNSET
             )
+            link = await self._link(connection, [frame_id], link)
         return frame_row(rows[0], links.get(frame_id, []) if related else None, link, pictures)
 
     async def basenames(self, ids: Sequence[int]) -> dict[int, str]:
@@ -184,6 +190,7 @@ class FrameQueries:
             if not rows:
                 return None
             links = await self._related(connection, [rows[0][0]], viewer, now)
+            link = await self._link(connection, [rows[0][0]], link)
         return frame_row(rows[0], links.get(rows[0][0], []), link)
 
     async def headers_at(self, frame_id: int, search: FrameSearch, viewer: Principal, now: datetime) -> int | None:
@@ -209,6 +216,7 @@ class FrameQueries:
                 where.parameters,
             )
             links = await self._related(connection, [row[0] for row in rows], viewer, now)
+            link = await self._link(connection, [row[0] for row in rows], link)
         return [frame_row(row, links.get(row[0], []), link) for row in rows]
 
     async def versions(
@@ -223,7 +231,7 @@ class FrameQueries:
         async with self._pool.connection() as connection:
             rows = await fetch(
                 connection,
-                "SELECT v.id, v.key, v.md5, v.extension, v.created, f.basename FROM read_frames.version v "
+                "SELECT v.id, v.key, v.md5, v.extension, v.created, f.basename, f.id FROM read_frames.version v "
                 f"JOIN read_frames.frame f ON f.id = v.frame_id {where.sql()} ORDER BY v.id DESC LIMIT %s OFFSET %s",
                 [*where.parameters, limit + 1, offset],
             )
@@ -232,22 +240,12 @@ class FrameQueries:
                 ((counted,),) = await fetch(
                     connection, f"SELECT count(*) FROM read_frames.version v {where.sql()}", where.parameters
                 )
+            link = await self._link(connection, [row[6] for row in rows], link)
         found = [
             VersionRow(id_, key, md5, extension, created, link(id_, basename + extension))
-            for id_, key, md5, extension, created, basename in rows[:limit]
+            for id_, key, md5, extension, created, basename, _ in rows[:limit]
         ]
         return found, counted, len(rows) > limit
-
-    async def stored_file(self, version_id: int) -> tuple[str, str, str, bool] | None:
-        """Path, key, file name of a version, and whether its bytes were deleted from the server."""
-        async with self._pool.connection() as connection:
-            rows = await fetch(
-                connection,
-                "SELECT v.path, v.key, f.basename || v.extension, v.deleted FROM read_frames.version v "
-                "JOIN read_frames.frame f ON f.id = v.frame_id WHERE v.id = %s",
-                [version_id],
-            )
-        return rows[0] if rows else None
 
     async def _plain(
         self, connection: Connection, where: Where, order: Order, limit: int, skipped: int
@@ -372,3 +370,12 @@ class FrameQueries:
             where.parameters,
         )
         return dict(rows)
+
+    async def _link(self, connection: Connection, frames: Sequence[int], link: Link) -> Link:
+        """What links these frames' versions: as given, or to their paths below the files' own address."""
+        if not self._files_url:
+            return link
+        rows = await fetch(
+            connection, "SELECT id, path FROM read_frames.version WHERE frame_id = ANY(%s)", [list(frames)]
+        )
+        return path_links(self._files_url, dict(rows))

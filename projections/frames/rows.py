@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -72,6 +73,12 @@ class FrameRow(msgspec.Struct):
 
 Link = Callable[[int, str], str]
 """Makes the download link of a version from its id and file name."""
+
+
+def path_links(files_url: str, paths: Mapping[int, str]) -> Link:
+    """Links straight to the files that another server offers below `files_url`; `paths` are by version."""
+    return lambda version_id, _: f"{files_url}{quote(paths[version_id])}" if version_id in paths else ""
+
 
 _versions = msgspec.json.Decoder(list[VersionRow])
 _encoder = msgspec.json.Encoder()

@@ -3,7 +3,8 @@
 `version_set` holds the versions newest first, as JSON objects joined by commas: a page of frames is one index walk and
 one row a frame. `headers_at` is the position of the event that holds the newest header: headers are read from the log,
 not stored twice, but for `submitter`, their USERID. `cells` are sky keys (application/ports/sky.py); `grams` are hashed
-trigrams for substring search. `waiting` holds related names whose frame hasn't arrived.
+trigrams for substring search. `waiting` holds related names whose frame hasn't arrived. `sha256` and `size` are null
+when another program stored the file.
 
 What is new in a GIN index waits in a list that each search reads from end to end: with the usual 4 MB a search of the
 sky took thirty times as long, so it is kept to 128 kB.
@@ -24,7 +25,8 @@ CREATE TABLE frame (
 CREATE UNIQUE INDEX frame_basename ON frame (basename);
 CREATE TABLE version (
     id int PRIMARY KEY, frame_id int NOT NULL, size bigint, created timestamptz NOT NULL,
-    key text NOT NULL, md5 text NOT NULL, extension text NOT NULL, path text NOT NULL, deleted boolean NOT NULL
+    key text NOT NULL, md5 text NOT NULL, extension text NOT NULL, path text NOT NULL, deleted boolean NOT NULL,
+    sha256 bytea
 );
 CREATE TABLE thumbnail (
     id int PRIMARY KEY, frame_id int NOT NULL, basename text NOT NULL, extension text NOT NULL, size text NOT NULL,

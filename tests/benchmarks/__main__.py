@@ -29,6 +29,7 @@ from tests.benchmarks import (
     machine,
     queries,
     startup,
+    zip_download,
 )
 from tests.benchmarks.installation import Installation
 from tests.benchmarks.report import Row, one_line, table
@@ -44,6 +45,7 @@ BENCHMARKS: dict[str, Callable[[Session], Iterator[Row]]] = {
     "latency": latency.run,
     "delivery": delivery.run,
     "import": importing.run,
+    "zip_download": zip_download.run,
     "startup": startup.run,
 }
 

@@ -55,11 +55,21 @@ def local_files(tmp_path: Path) -> list[str]:
     return [entry.name for entry in tmp_path.rglob("*") if entry.is_file() and entry.name.endswith(".incoming")]
 
 
-def test_kept_bytes_can_be_read_back_with_their_size(store: FileStore) -> None:
+def test_h03_kept_bytes_can_be_read_back_with_their_size(store: FileStore) -> None:
     data = os.urandom(300_001)
     stored = keep(store, data)
     assert read(store, stored) == data
     assert store.size(stored.path, stored.key) == len(data)
+
+
+def test_h07_size_bytes_and_ranges_are_those_of_the_version_asked_for_not_of_the_newest(store: FileStore) -> None:
+    versions = {keep(store, data): data for data in (b"first", b"the second one", b"3")}
+    for stored, data in versions.items():
+        assert store.size(stored.path, stored.key) == len(data)
+        with store.open(stored.path, stored.key) as reader:
+            assert reader.seek(0, os.SEEK_END) == len(data)
+            reader.seek(2)
+            assert reader.read() == data[2:]
 
 
 def test_an_empty_file_can_be_kept(store: FileStore) -> None:
@@ -112,7 +122,7 @@ def test_the_same_bytes_meet_their_first_answer_after_others_came_to_the_path(st
     assert keep(store, b"bytes two") == second
 
 
-def test_other_bytes_at_a_path_never_replace_the_ones_there(store: FileStore) -> None:
+def test_h07_other_bytes_at_a_path_never_replace_the_ones_there(store: FileStore) -> None:
     first, second = keep(store, b"version one"), keep(store, b"version two, longer")
     assert first != second
     assert read(store, first) == b"version one"

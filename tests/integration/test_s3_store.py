@@ -54,7 +54,7 @@ def keep(store: S3Store, data: bytes, path: str = "tst/x.fits", **other: Any) ->
         return store.keep(staging.finish(), path, **{"filename": "x.fits"} | other)
 
 
-def test_an_object_has_disposition_type_and_our_hashes(s3: S3Emulator, store: S3Store, bucket: str) -> None:
+def test_h04_an_object_has_disposition_type_and_our_hashes(s3: S3Emulator, store: S3Store, bucket: str) -> None:
     stored = keep(store, b"bytes", content_type="application/fits", filename="tst-x00.fits")
     head = s3.client.head_object(Bucket=bucket, Key=stored.path, VersionId=stored.key)
     assert head["ContentDisposition"] == "attachment; filename=tst-x00.fits"
@@ -85,7 +85,7 @@ def test_odd_file_names_can_be_kept_and_add_no_header(
         (None, 60, "STANDARD"),
     ],
 )
-def test_old_observations_go_to_the_cheaper_class(
+def test_h04_old_observations_go_to_the_cheaper_class(
     s3: S3Emulator, bucket: str, tmp_path: Path, age: timedelta | None, days: int | None, expected: str
 ) -> None:
     store = S3Store(s3.settings(bucket, days_to_ia=days), spool=tmp_path, clock=May2026())
@@ -105,7 +105,7 @@ def test_a_path_that_begins_like_another_is_not_mistaken_for_it(store: S3Store) 
 
 
 @pytest.mark.parametrize("versioning", ["", "Suspended"])
-def test_a_bucket_without_versions_is_refused_before_anything_is_written(
+def test_h04_a_bucket_without_versions_is_refused_before_anything_is_written(
     s3: S3Emulator, tmp_path: Path, versioning: str
 ) -> None:
     bucket = s3.new_bucket(versioning=versioning)
@@ -159,7 +159,7 @@ def test_a_failed_large_upload_leaves_no_parts_behind(
     assert not s3.client.list_object_versions(Bucket=bucket).get("Versions")
 
 
-def test_a_link_serves_its_version_under_the_name_asked_for_and_not_the_newest(store: S3Store) -> None:
+def test_h07_a_link_serves_its_version_under_the_name_asked_for_and_not_the_newest(store: S3Store) -> None:
     first = keep(store, b"first")
     keep(store, b"second")
     with urllib.request.urlopen(store.url(first.path, first.key, filename="nice.fits")) as answer:
@@ -172,7 +172,9 @@ def test_a_link_never_asks_for_more_life_than_a_signature_can_have(store: S3Stor
 
 
 @pytest.mark.parametrize(("style", "host"), [("virtual", "frames.s3.eu-west-1."), ("path", "s3.eu-west-1.")])
-def test_addressing_style_and_the_region_of_the_endpoint_are_in_the_link(tmp_path: Path, style: str, host: str) -> None:
+def test_h05_addressing_style_and_the_region_of_the_endpoint_are_in_the_link(
+    tmp_path: Path, style: str, host: str
+) -> None:
     settings = S3Settings(
         bucket="frames",
         endpoint="https://s3.eu-west-1.amazonaws.com",
@@ -185,6 +187,18 @@ def test_addressing_style_and_the_region_of_the_endpoint_are_in_the_link(tmp_pat
     assert ("/frames/a/x.fits" in url) == (style == "path")
     assert "%2Feu-west-1%2Fs3" in url
     assert "versionId=v1" in url
+
+
+@pytest.mark.parametrize(("version", "sign"), [("s3v4", "X-Amz-Signature"), ("s3", "AWSAccessKeyId")])
+def test_h05_links_are_signed_by_the_version_that_is_set(
+    s3: S3Emulator, bucket: str, tmp_path: Path, version: str, sign: str
+) -> None:
+    store = S3Store(s3.settings(bucket, signature_version=version), spool=tmp_path, clock=May2026())
+    stored = keep(store, b"bytes")
+    url = store.url(stored.path, stored.key, filename="x.fits")
+    assert sign in url
+    with urllib.request.urlopen(url) as answer:
+        assert answer.read() == b"bytes"
 
 
 def test_a_reader_fetches_only_near_what_is_read(s3: S3Emulator, store: S3Store) -> None:
@@ -213,7 +227,7 @@ def test_a_reader_fetches_only_near_what_is_read(s3: S3Emulator, store: S3Store)
         {"days_to_ia": -1},
     ],
 )
-def test_settings_that_cannot_be_right_are_refused(wrong: dict[str, Any]) -> None:
+def test_h05_settings_that_cannot_be_right_are_refused(wrong: dict[str, Any]) -> None:
     given: dict[str, Any] = {"bucket": "frames", "access_key": "AKIA", "secret_key": SECRET_KEY}
     with pytest.raises(Misconfigured) as fault:
         S3Settings(**given | wrong)
@@ -301,7 +315,7 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
         (412, "PreconditionFailed", GiveUp),
     ],
 )
-def test_each_fault_of_the_service_is_classed_by_what_to_do_next(
+def test_h10_each_fault_of_the_service_is_classed_by_what_to_do_next(
     faulty: Faulty, tmp_path: Path, http: int, code: str, expected: type[StarferryError]
 ) -> None:
     faulty.http, faulty.code = http, code
@@ -330,14 +344,14 @@ def test_keeping_at_a_service_out_of_order_may_be_tried_later(faulty: Faulty, tm
 
 
 @pytest.mark.usefixtures("no_pause")
-def test_a_service_that_is_not_there_may_be_tried_later(faulty: Faulty, tmp_path: Path) -> None:
+def test_h10_a_service_that_is_not_there_may_be_tried_later(faulty: Faulty, tmp_path: Path) -> None:
     store = faulty_store(faulty, tmp_path)
     faulty.server_close()
     with pytest.raises(RetryLater, match="can't be reached"):
         store.open("a/x.fits", "v1")
 
 
-def test_a_missing_bucket_is_a_setting_to_mend_not_a_missing_file(s3: S3Emulator, tmp_path: Path) -> None:
+def test_h10_a_missing_bucket_is_a_setting_to_mend_not_a_missing_file(s3: S3Emulator, tmp_path: Path) -> None:
     store = S3Store(s3.settings("no-such-bucket"), spool=tmp_path, clock=May2026())
     for ask in (store.open, store.size):
         with pytest.raises(Misconfigured, match="BUCKET"):

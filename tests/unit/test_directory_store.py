@@ -56,7 +56,7 @@ def no_attributes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getxattr", failing(errno.ENOTSUP))
 
 
-def test_a_file_stands_under_its_path_and_its_key_is_the_md5(store: DirectoryStore, tmp_path: Path) -> None:
+def test_h03_a_file_stands_under_its_path_and_its_key_is_the_md5(store: DirectoryStore, tmp_path: Path) -> None:
     assert keep(store, b"bytes") == Stored(path=PATH, key=hashlib.md5(b"bytes").hexdigest())
     assert (tmp_path / PATH).read_bytes() == b"bytes"
 
@@ -167,7 +167,7 @@ def test_a_full_disk_says_so_and_may_be_tried_again(
 
 
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.EXDEV, errno.EIO])
-def test_any_other_fault_of_the_disk_is_one_of_our_errors_without_a_path(
+def test_h10_any_other_fault_of_the_disk_is_one_of_our_errors_without_a_path(
     store: DirectoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     monkeypatch.setattr(os, "link", failing(code))
