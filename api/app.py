@@ -9,19 +9,19 @@ from typing import Any
 import psycopg
 import structlog
 from litestar import Litestar, Response, Router
-from litestar.config.cors import CORSConfig
 from litestar.exceptions import HTTPException
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import Message, Scope
 
 from api import files, health
 from api.bootstrap import open_core
+from api.front_door import FrontDoor
 from api.ocs import answers, frames, login, other
+from api.ocs import description as ocs_description
 from api.ocs.negotiation import negotiate
 from api.serving import AnyRequest, open_serving
 from api.settings import Settings
 from api.v1 import audit, description, ingest, observations, problems, storage_configs, transfers
+from api.web import pages, reference
 from domain.errors import RetryLater
 
 logger = structlog.get_logger()
@@ -72,10 +72,14 @@ OCS = Router(
 )
 OTHERS: list[Any] = [
     other.robots,
+    ocs_description.openapi,
     files.download,
     health.alive,
     health.ready,
     health.metrics,
+    pages.style,
+    reference.archive_reference,
+    reference.own_reference,
 ]
 
 
@@ -89,23 +93,17 @@ def create_app(settings: Settings, conninfo: str) -> Litestar:
                 app.state.serving = serving
                 yield
 
-    return Litestar(
+    app = Litestar(
         route_handlers=[OCS, *OTHERS, OWN_API],
         lifespan=[lifespan],
         exception_handlers={**answers.EXCEPTION_HANDLERS, HTTPException: _framework, Exception: _unexpected},
         before_send=[_add_headers],
-        cors_config=CORSConfig(
-            allow_origins=["*"],
-            allow_methods=["DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT"],
-            allow_headers=["accept", "authorization", "content-type", "user-agent", "x-csrftoken", "x-requested-with"],
-            max_age=86400,
-        ),
-        openapi_config=OpenAPIConfig(
-            title="Starferry", version="1", path="/openapi", render_plugins=[JsonRenderPlugin(path="/openapi.json")]
-        ),
+        openapi_config=None,
         request_max_body_size=MAX_BODY,
         logging_config=None,
     )
+    app.asgi_handler = FrontDoor(app.asgi_handler)
+    return app
 
 
 def _unexpected(request: AnyRequest, error: Exception) -> Response[Any]:

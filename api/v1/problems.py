@@ -10,6 +10,7 @@ import structlog
 from litestar import Response
 from litestar.exceptions import HTTPException
 
+from api.ocs.answers import allowed_methods
 from api.serving import AnyRequest
 from domain.errors import (
     AlreadyExists,
@@ -71,7 +72,7 @@ def domain_error(_: AnyRequest, error: StarferryError) -> Response[bytes]:
 def http_error(_: AnyRequest, error: HTTPException) -> Response[bytes]:
     """Errors that the framework finds."""
     answer = problem(error.status_code, HTTPStatus(error.status_code).phrase, error.detail)
-    answer.headers.update(error.headers or {})
+    answer.headers.update(allowed_methods(error))
     return answer
 
 
