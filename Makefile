@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 
-.PHONY: demo up test venv lint types layers check bench clean
+.PHONY: demo up test venv lint types layers check bench fuzz clean
 
 venv: $(VENV)/.ready
 
@@ -36,6 +36,9 @@ check: layers types lint
 
 bench: venv
 	$(BIN)/python -m tests.benchmarks
+
+fuzz: venv
+	$(BIN)/python -m tests.fuzz
 
 clean:
 	rm -rf $(VENV) demo-data build *.egg-info

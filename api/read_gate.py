@@ -36,22 +36,28 @@ class ReadGate:
         """Wait for the actor's own writes, and for a position that the request names."""
         position = self._written.get(actor, 0) if actor else 0
         if asked and asked.isascii() and asked.isdecimal() and len(asked) < 19:
-            position = max(position, int(asked))
+            wanted = int(asked)
+            if wanted > max(position, self._reached):
+                position = max(position, min(wanted, await self._head()))
         if position > self._reached:
             await self._wait(position)
 
     async def catch_up(self) -> bool:
         """Wait for all that is in the log now; false when the read models had it already. For misses: what isn't
         found may have been written through another process a moment ago."""
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute("SELECT max(notification_id) FROM starferry.starferry_events")
-            row = await cursor.fetchone()
-        head = int(row[0] or 0) if row else 0
+        head = await self._head()
         if head <= self._reached:
             return False
         before = self._reached
         await self._wait(head)
         return self._reached > before
+
+    async def _head(self) -> int:
+        """The position of the newest event: nobody need wait for what hasn't been written."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute("SELECT max(notification_id) FROM starferry.starferry_events")
+            row = await cursor.fetchone()
+        return int(row[0] or 0) if row else 0
 
     async def _wait(self, position: int) -> None:
         deadline = time.monotonic() + WAIT_SECONDS

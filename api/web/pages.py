@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import MediaType, Response, get
+from markupsafe import Markup, escape
 
 CSP = "default-src 'self'; style-src 'self'"
 """No scripts but our own (there are none), no styles in the text, nothing from elsewhere."""
@@ -14,6 +16,15 @@ CSP = "default-src 'self'; style-src 'self'"
 _templates = Environment(
     loader=PackageLoader("api.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
+_templates.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
+
+
+def prose(text: str) -> Markup:
+    """A text in which `backquotes` mark code."""
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", escape(text)))  # noqa: S704 - escaped before
+
+
+_templates.filters["prose"] = prose
 
 
 def page(template: str, *, status: int = 200, headers: dict[str, str] | None = None, **context: Any) -> Response[str]:
