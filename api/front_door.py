@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -71,20 +71,29 @@ class FrontDoor:
 
     async def _options(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What may be done here, with a body where the framework has none."""
-        start: dict[str, Any] = {}
+        described = False
 
         async def describe(message: Message) -> None:
+            nonlocal described
             if message["type"] == "http.response.start" and message["status"] == 204:
-                start.update(message)
-            elif start:
+                described = True
                 body = msgspec.json.encode(_metadata(scope["path"]))
-                kept = [(name, value) for name, value in start["headers"] if name.lower() == b"allow"]
-                await _respond(send, 200, [*_with_head(kept), (b"content-type", b"application/json"),
-                                           (b"content-length", str(len(body)).encode())], body)  # fmt: skip
-            else:
+                headers = [
+                    (b"allow", allowing_head(_methods(scope)).encode()),
+                    (b"content-type", b"application/json"),
+                    (b"content-length", str(len(body)).encode()),
+                ]
+                await _respond(send, 200, headers, body)
+            elif not described:
                 await send(message)
 
         await self._app(scope, receive, describe)
+
+
+def _methods(scope: Scope) -> str:
+    """Of the route that was found; its own answer only knows the methods of the handlers that it was begun with."""
+    routes = scope["litestar_app"].routes
+    return ",".join(method for route in routes if route.path == scope["path_template"] for method in route.methods)
 
 
 def _metadata(path: str) -> dict[str, Any]:
@@ -114,10 +123,6 @@ def _with_header(send: Send, header: tuple[bytes, bytes]) -> Send:
         await send(message)
 
     return sending
-
-
-def _with_head(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    return [(name, allowing_head(value.decode()).encode()) for name, value in headers]
 
 
 async def _respond(send: Send, status: int, headers: Headers, body: bytes) -> None:
