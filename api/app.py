@@ -15,7 +15,7 @@ from litestar.types import Message, Scope
 from api import files, health
 from api.bootstrap import open_core
 from api.front_door import FrontDoor
-from api.ocs import answers, frames, login, other
+from api.ocs import answers, frame_changes, frames, login, other, thumbnails
 from api.ocs import description as ocs_description
 from api.ocs.negotiation import negotiate
 from api.serving import AnyRequest, open_serving
@@ -67,6 +67,8 @@ OCS = Router(
         other.health,
         login.token_for_password,
         frames.router,
+        frame_changes.router,
+        thumbnails.router,
     ],
     before_request=negotiate,
 )
@@ -74,6 +76,7 @@ OTHERS: list[Any] = [
     other.robots,
     ocs_description.openapi,
     files.download,
+    files.thumbnail,
     health.alive,
     health.ready,
     health.metrics,

@@ -22,7 +22,7 @@ from adapters.event_store.numbers import BlockNumbers
 from adapters.file_store.directory import DirectoryStore
 from adapters.file_store.hashing import Hasher
 from adapters.fits.settings import FitsSettings
-from adapters.fits.stored_paths import stored_path
+from adapters.fits.stored_paths import stored_path, stored_thumbnail_path
 from adapters.jobs.queue import ProcrastinateJobs
 from adapters.jobs.workers import PostgresWorkers
 from adapters.passwords import PostgresPasswords
@@ -32,13 +32,15 @@ from adapters.vault.postgres_vault import PostgresVault
 from api.links import Links
 from api.settings import Settings
 from application.ferry import Ferry
+from application.policies.cancel_transfers_of_deleted_frames import CancelTransfersOfDeletedFrames
 from application.policies.complete_calibrations import CompleteCalibrations
 from application.policies.delete_when_all_delivered import DeleteWhenAllDelivered
 from application.policies.deliver_to_destinations import DeliverToDestinations
-from application.policies.effects import NudgeWorkers, RemoveDeletedFiles
+from application.policies.effects import NudgeWorkers
 from application.policies.engine import PolicyEngine
 from application.policies.follow_destination import FollowDestination
 from application.policies.policy import Effect, Policy
+from application.policies.remove_deleted_files import RemoveDeletedFiles
 from application.policies.runner import PolicyRunner
 from application.ports.file_store import FileStore
 from application.ports.frame_reader import FrameReader
@@ -82,6 +84,10 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
         """Where the file store keeps the file of a record that another program has stored."""
         return stored_path(record, extension)
 
+    def thumbnail_path(self, record: FrameRecord, filename: str) -> str:
+        """The same for a thumbnail."""
+        return stored_thumbnail_path(record, filename)
+
     def projections(self) -> list[Projection]:
         """All read models."""
         return [
@@ -100,7 +106,8 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
             DeleteWhenAllDelivered(self.log),
             FollowDestination(self.log, self.lookups),
             NudgeWorkers(self.jobs),
-            RemoveDeletedFiles(self.store),
+            RemoveDeletedFiles(self.store, self.log, self.clock),
+            CancelTransfersOfDeletedFrames(self.log, self.lookups),
         ]
 
     def projection_runner(self) -> ProjectionRunner:

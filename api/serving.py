@@ -24,6 +24,7 @@ from domain.event import Cause
 from projections.delivery_queries import DeliveryQueries
 from projections.frames.query import FrameQueries
 from projections.frames.rows import Link
+from projections.frames.thumbnails import ThumbnailLink, ThumbnailQueries
 
 T = TypeVar("T")
 AnyRequest = Request[Any, Any, Any]
@@ -45,6 +46,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     gate: ReadGate
     authenticator: Authenticator
     frames: FrameQueries
+    thumbnails: ThumbnailQueries
     deliveries: DeliveryQueries
 
     async def viewer(self, request: AnyRequest) -> Principal:
@@ -64,6 +66,10 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     def link(self, request: AnyRequest) -> Link:
         """What makes download links in this request's answer."""
         return self.core.links.maker(base_url(self.core, request))
+
+    def thumbnail_link(self, request: AnyRequest) -> ThumbnailLink:
+        """The same for thumbnails."""
+        return self.core.links.thumbnail_maker(base_url(self.core, request))
 
 
 @asynccontextmanager
@@ -87,6 +93,7 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             gate=gate,
             authenticator=Authenticator(pool, gate),
             frames=FrameQueries(pool, core.sky),
+            thumbnails=ThumbnailQueries(pool),
             deliveries=DeliveryQueries(pool),
         )
     finally:

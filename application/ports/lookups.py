@@ -14,11 +14,23 @@ class FrameLookup(Protocol):
         ...
 
 
+class ThumbnailLookup(Protocol):
+    """Finds thumbnails by their names."""
+
+    def frame_of_thumbnail(self, basename: str, *, at_least: int) -> str | None:
+        """The basename of the frame that has this thumbnail; None when no frame has it."""
+        ...
+
+
 class TransferLookup(Protocol):
     """Finds transfers by what they belong to."""
 
     def open_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
         """Ids of the transfers to a configuration that are pending, held or in progress."""
+        ...
+
+    def open_transfers_of_frame(self, basename: str, *, at_least: int) -> Sequence[str]:
+        """Ids of the transfers of a frame's files that are pending, held or in progress."""
         ...
 
     def failed_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:

@@ -13,11 +13,13 @@ from domain.frames import (
     CalibrationCompleted,
     CalibrationFailed,
     FileDeletedFromServer,
+    FilesRemoved,
     Frame,
     FrameAmended,
     FrameDeleted,
 )
-from tests.fakes.samples import file_processed, recorded, version
+from domain.thumbnails import ThumbnailAdded, ThumbnailRemoved
+from tests.fakes.samples import file_processed, recorded, thumbnail, version
 
 ARRIVED = file_processed("m31", version(1), observation="obs")
 CALIBRATED = CalibrationCompleted(calibrated="m31-e91", version_id=2, observation="obs")
@@ -68,6 +70,26 @@ def test_an_amendments_headers_survive_being_stored() -> None:
 def test_a_deleted_frame_is_gone_but_its_stream_goes_on() -> None:
     frame = after(ARRIVED, FrameDeleted(frame_id=1000, versions=(version(1),)))
     assert (frame.exists, frame.versions, frame.stream_version) == (False, (), 2)
+
+
+def test_a38_a_deletion_names_all_that_goes_with_the_frame() -> None:
+    added = ThumbnailAdded(frame_id=1000, thumbnail=thumbnail(5))
+    frame = after(ARRIVED, added)
+    (deleted,) = frames.delete(frame)
+    assert deleted == FrameDeleted(frame_id=1000, versions=(version(1),), thumbnails=(thumbnail(5),))
+    assert isinstance(deleted, FrameDeleted)
+    assert frames.names_given_up(deleted) == (*frames.claims_of(version(1)), "thumbnail:small-5")
+    assert frames.delete(after(ARRIVED, deleted)) == (), "deleting twice is deleting once"
+    assert after(ARRIVED, deleted, FilesRemoved(deletion=2)).removed == {2}
+
+
+def test_a40_a_thumbnail_is_added_replaced_and_removed() -> None:
+    added = ThumbnailAdded(frame_id=1000, thumbnail=thumbnail(5))
+    assert after(ARRIVED, added).thumbnail("small-5") == thumbnail(5)
+    other = thumbnail(5, "small-5", key="other")
+    frame = after(ARRIVED, added, ThumbnailAdded(frame_id=1000, thumbnail=other, replaced=thumbnail(5)))
+    assert frame.thumbnails == (other,)
+    assert after(ARRIVED, added, ThumbnailRemoved(frame_id=1000, thumbnail=thumbnail(5))).thumbnails == ()
 
 
 def test_the_stream_follows_from_the_basename() -> None:
