@@ -20,7 +20,7 @@ from api.ocs import description as ocs_description
 from api.ocs.negotiation import negotiate
 from api.serving import AnyRequest, open_serving
 from api.settings import Settings
-from api.v1 import audit, description, ingest, observations, problems, storage_configs, transfers
+from api.v1 import audit, authorization, description, groups, ingest, observations, problems, storage_configs, transfers
 from api.web import pages, reference
 from domain.errors import RetryLater
 
@@ -46,7 +46,11 @@ OWN_API = Router(
         storage_configs.edit_config,
         storage_configs.delete_config,
         storage_configs.test_config,
+        authorization.authorize,
         storage_configs.retry_failed,
+        storage_configs.selectable_configs,
+        groups.organizations,
+        groups.projects,
         transfers.list_transfers,
         transfers.transfer_detail,
         transfers.retry,
@@ -77,6 +81,7 @@ OTHERS: list[Any] = [
     ocs_description.openapi,
     files.download,
     files.thumbnail,
+    authorization.callback,
     health.alive,
     health.ready,
     health.metrics,

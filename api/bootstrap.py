@@ -14,6 +14,7 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from adapters.clock import SystemClock
+from adapters.destinations.consents import Consents
 from adapters.destinations.opening import Destinations
 from adapters.event_store.dead_letters import PostgresDeadLetters
 from adapters.event_store.follow import Wakeup
@@ -49,6 +50,7 @@ from domain.frame_record import FrameRecord
 from domain.hashes import Hashes
 from projections.accounts import AccountsProjection
 from projections.frames.projection import FramesProjection
+from projections.groups import GroupsProjection
 from projections.lookups import ReadModelLookups
 from projections.observations import ObservationsProjection
 from projections.projection import Projection
@@ -73,6 +75,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
     jobs: ProcrastinateJobs
     lookups: ReadModelLookups
     destinations: Destinations
+    consents: Consents
     links: Links
 
     @property
@@ -96,6 +99,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
             StorageConfigsProjection(),
             TransfersProjection(),
             AccountsProjection(),
+            GroupsProjection(),
         ]
 
     def policies(self) -> list[Policy | Effect]:
@@ -171,7 +175,12 @@ def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
         passwords=PostgresPasswords(pool),
         jobs=jobs,
         lookups=ReadModelLookups(pool),
-        destinations=Destinations(settings["STARFERRY_FOLDER_ROOTS"], gcs_endpoint=settings["STARFERRY_GCS_URL"]),
+        destinations=Destinations(
+            settings["STARFERRY_FOLDER_ROOTS"],
+            gcs_endpoint=settings["STARFERRY_GCS_URL"],
+            dropbox_endpoint=settings["STARFERRY_DROPBOX_URL"],
+        ),
+        consents=Consents(dropbox_endpoint=settings["STARFERRY_DROPBOX_URL"]),
         links=Links(link_key(settings)),
     )
     try:

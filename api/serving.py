@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +16,7 @@ import psycopg
 from litestar import Request
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.configdb import ConfigurationTypes
 from adapters.event_store.group_commit import GroupCommitLog
 from adapters.event_store.numbers import AsyncNumbers
 from api.bootstrap import Core
@@ -25,6 +28,7 @@ from projections.delivery_queries import DeliveryQueries
 from projections.frames.query import FrameQueries
 from projections.frames.rows import Link
 from projections.frames.thumbnails import ThumbnailLink, ThumbnailQueries
+from projections.group_queries import GroupQueries
 
 T = TypeVar("T")
 AnyRequest = Request[Any, Any, Any]
@@ -48,6 +52,8 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     frames: FrameQueries
     thumbnails: ThumbnailQueries
     deliveries: DeliveryQueries
+    groups: GroupQueries
+    types: ConfigurationTypes
 
     async def viewer(self, request: AnyRequest) -> Principal:
         """Who asks, once their own writes can be read."""
@@ -84,6 +90,9 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
     )
     await pool.open(wait=True)
     gate = ReadGate(pool)
+    types = ConfigurationTypes(core.settings["CONFIGURATION_TYPES"], core.settings["CONFIGDB_URL"])
+    wait = await in_thread(types.refresh) if types.changing else 0.0
+    asking = asyncio.create_task(_keep_asking(types, wait))
     try:
         yield Serving(
             core=core,
@@ -95,9 +104,21 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             frames=FrameQueries(pool, core.sky),
             thumbnails=ThumbnailQueries(pool),
             deliveries=DeliveryQueries(pool),
+            groups=GroupQueries(pool),
+            types=types,
         )
     finally:
+        asking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asking
         await pool.close()
+
+
+async def _keep_asking(types: ConfigurationTypes, wait: float) -> None:
+    """Keep up with ConfigDB; a change there needs no restart here."""
+    while types.changing:
+        await asyncio.sleep(wait)
+        wait = await in_thread(types.refresh)
 
 
 def serving_of(request: AnyRequest) -> Serving:

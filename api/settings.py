@@ -93,6 +93,7 @@ SETTINGS = {
         Setting("DB_PASS", "postgres", "password at DB_HOST", _text, True),
         Setting("SECRET_KEY", "", "signs links; empty: a random one kept in the data folder", _text, True),
         Setting("CONFIGURATION_TYPES", CONFIGURATION_TYPES, "accepted configuration types", _words),
+        Setting("CONFIGDB_URL", "", "ConfigDB to ask for configuration types instead", lambda v: v.rstrip("/")),
         Setting("SCIENCE_CONFIGURATION_TYPES", "EXPOSE,TARGET,SPECTRUM,CATALOG,OBJECT", "not calibrations", _words),
         Setting("THUMBNAIL_SIZE_CHOICES", "small,medium,large", "accepted sizes of thumbnails", _words),
         Setting("PAGINATION_DEFAULT_LIMIT", "100", "rows of a page", _positive),

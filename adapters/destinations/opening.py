@@ -14,17 +14,20 @@ from domain.errors import GiveUp, InvalidInput
 from domain.storage_configs import Provider, StorageConfig
 
 if TYPE_CHECKING:
+    from adapters.destinations.dropbox_accounts import DropboxAccounts
     from adapters.destinations.gcs_connections import IdleConnections
 
-SERVED: frozenset[Provider] = frozenset({"folder", "google_cloud_storage"})
+SERVED: frozenset[Provider] = frozenset({"folder", "google_cloud_storage", "dropbox"})
 
 
 class Destinations:
-    """Implements OpenDestination. `gcs_endpoint` replaces Google's, on loopback, for tests."""
+    """Implements OpenDestination. The endpoints replace the providers', on loopback, for tests."""
 
-    def __init__(self, folder_roots: Sequence[Path], *, gcs_endpoint: str = "") -> None:
+    def __init__(self, folder_roots: Sequence[Path], *, gcs_endpoint: str = "", dropbox_endpoint: str = "") -> None:
         self._folder_roots = tuple(folder_roots)
         self._gcs_endpoint = gcs_endpoint or None
+        self._dropbox_endpoint = dropbox_endpoint or None
+        self._dropbox_accounts: DropboxAccounts | None = None
         self._gcs_connections: IdleConnections | None = None
 
     @contextmanager
@@ -55,14 +58,25 @@ class Destinations:
                 from adapters.destinations.google_cloud_storage import GcsDestination
 
                 self._gcs_connections = self._gcs_connections or IdleConnections()
-                account = _service_account(secrets.get("service_account_json", ""))
                 return GcsDestination(
                     config.options["bucket"],
-                    account,
+                    _service_account(secrets.get("service_account_json", "")),
                     self._gcs_endpoint,
                     probe_folder=probe_folder,
                     connections=self._gcs_connections,
                 )
+            case "dropbox":
+                from adapters.destinations.dropbox import DropboxDestination  # the SDK is large
+                from adapters.destinations.dropbox_accounts import DropboxAccounts
+
+                self._dropbox_accounts = self._dropbox_accounts or DropboxAccounts(self._dropbox_endpoint)
+                account = self._dropbox_accounts.of(
+                    config.id,
+                    app_key=config.options["app_key"],
+                    app_secret=secrets.get("app_secret", ""),
+                    refresh_token=secrets.get("refresh_token", ""),
+                )
+                return DropboxDestination(account, probe_folder=probe_folder)
             case _:
                 raise GiveUp(f"This version of Starferry can't deliver to {config.provider}.")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from litestar import Response, get
 
 from api.ocs.answers import json_answer
@@ -25,20 +27,20 @@ _ABOUT = (
 )
 
 
-def surface(settings: Settings) -> Surface:
-    """The whole OCS surface, with the choices that these settings allow."""
-    frames = frame_schemas(settings)
+def surface(settings: Settings, types: Sequence[str]) -> Surface:
+    """The whole OCS surface, with the choices that these settings and configuration types allow."""
+    frames = frame_schemas(types)
     return Surface(
         title="Starferry: the science archive's interface",
         description=_ABOUT,
         tags=_TAGS,
         operations=[
-            *frame_operations(settings),
+            *frame_operations(settings, types),
             *file_operations(settings),
             *people_operations(),
             *service_operations(),
         ],
-        schemas={**frames, **other_schemas(frames["FrameRecord"])},
+        schemas={**frames, **other_schemas(settings, frames["FrameRecord"])},
         error=Answer("An error.", ref("Error")),
         refusal=Answer("Bad input, named by field.", ref("FieldErrors")),
     )
@@ -47,8 +49,9 @@ def surface(settings: Settings) -> Surface:
 @get("/openapi")
 async def openapi(request: AnyRequest) -> Response[bytes]:
     """The document. JSON is YAML too, so those who ask for the OpenAPI media type can read it."""
-    core = serving_of(request).core
-    answer = json_answer(document(surface(core.settings), base_url(core, request)))
+    serving = serving_of(request)
+    described = surface(serving.core.settings, serving.types.known())
+    answer = json_answer(document(described, base_url(serving.core, request)))
     if OPENAPI in request.headers.get("accept", "") and request.query_params.get("format") != "json":
         answer.media_type = OPENAPI
     return answer

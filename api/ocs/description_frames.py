@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from api.ocs.body_fields import TEXT_LENGTHS
 from api.ocs.description_search import (
     FORMAT,
     include_parameters,
@@ -11,7 +12,7 @@ from api.ocs.description_search import (
     paging_parameters,
     search_parameters,
 )
-from api.ocs.record_body import KEY_LENGTH, TEXT_LENGTHS
+from api.ocs.record_body import KEY_LENGTH
 from api.openapi import (
     BODY_TYPES,
     DAY,
@@ -42,9 +43,8 @@ NO_BODY = Answer("Nothing matches; no body.")
 CACHE_TIMES = "Good for a day, for an hour when the range ends in the future, for five minutes when logged in."
 
 
-def frame_operations(settings: Settings) -> list[Operation]:
-    """The operations below `/frames/`."""
-    types: Sequence[str] = settings["CONFIGURATION_TYPES"]
+def frame_operations(settings: Settings, types: Sequence[str]) -> list[Operation]:
+    """The operations below `/frames/`. `types` are the configuration types that are accepted now."""
     search = search_parameters(types, settings["SCIENCE_CONFIGURATION_TYPES"])
     paging = paging_parameters(settings["PAGINATION_DEFAULT_LIMIT"], settings["PAGINATION_MAX_LIMIT"])
     one = [*FRAME, *search, FORMAT]
@@ -116,7 +116,8 @@ def frame_operations(settings: Settings) -> list[Operation]:
             path="/frames/{frame_id}/",
             tag=TAG,
             summary="Change fields of a frame.",
-            description="What is left out stays. The basename, versions and headers can't be changed so.",
+            description="What is left out stays. A frame keeps its basename; versions and headers come by posting "
+            "it again.",
             parameters=FRAME,
             body=Body(ref("FrameChange"), BODY_TYPES, example={"target_name": "m31"}),
             answers={200: Answer("The frame.", ref("RecordedFrame")), 404: NOT_FOUND},
@@ -183,9 +184,9 @@ _AGGREGATED = (
 )
 
 
-def frame_schemas(settings: Settings) -> dict[str, Schema]:
+def frame_schemas(types: Sequence[str]) -> dict[str, Schema]:
     """The bodies of these operations."""
-    fields = _record_fields(settings["CONFIGURATION_TYPES"])
+    fields = _record_fields(types)
     rows = struct_schemas(FrameRow)
     return {
         **rows,
@@ -217,7 +218,13 @@ def frame_schemas(settings: Settings) -> dict[str, Schema]:
             "url",
         ),
         "FrameRecord": {**record(fields, *_SCALARS - {"observation_day", "configuration_type"})},
-        "FrameChange": {"type": "object", "properties": {name: fields[name] for name in [*_SCALARS_IN_ORDER, "area"]}},
+        "FrameChange": {
+            "type": "object",
+            "properties": {
+                **{name: fields[name] for name in [*_SCALARS_IN_ORDER, "area"]},
+                "related_frames": array({"type": "integer", "minimum": 1}),
+            },
+        },
         "Polygon": record(
             {
                 "type": {"const": "Polygon"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from api.ocs.description_search import FORMAT, paging_parameters
+from api.ocs.record_body import KEY_LENGTH
 from api.openapi import (
     BODY_TYPES,
     TEXT,
@@ -61,9 +62,10 @@ def file_operations(settings: Settings) -> list[Operation]:
                 Parameter("proposal_id", TEXT, "Of frames of this proposal."),
                 Parameter("observation_id", WHOLE, "Of frames of this observation."),
                 Parameter("request_id", WHOLE, "Of frames of this request."),
-                Parameter("size", TEXT, "Of this size."),
+                Parameter("size", _size(settings), "Of this size."),
                 Parameter("force_count", TEXT, "Any value: count exactly, for everybody who is logged in."),
                 *paging,
+                Parameter("after", TEXT, "Where a `next` link goes on, so that nothing new shifts the pages."),
                 FORMAT,
             ],
             answers={200: Answer("A page of thumbnails.", ref("ThumbnailPage"))},
@@ -121,21 +123,32 @@ def file_operations(settings: Settings) -> list[Operation]:
             tag="files",
             summary="Download a version by the signed link that its `url` is.",
             description="Byte ranges are understood. Links are good for at least 48 hours.",
-            parameters=[
-                *version,
-                *named("filename"),
-                Parameter("expires", WHOLE, "From the link."),
-                Parameter("signature", TEXT, "From the link."),
-            ],
-            answers={
-                200: Answer("The bytes.", {}, "application/octet-stream"),
-                206: Answer("A part of them.", {}, "application/octet-stream"),
-                302: Answer("The store serves them there."),
-                403: Answer("The link isn't valid, or has expired.", ref("Error")),
-                416: Answer("No such range."),
-            },
+            parameters=[*version, *named("filename"), *_LINK],
+            answers=_DOWNLOAD,
+        ),
+        Operation(
+            method="get",
+            path="/files/thumbnails/{thumbnail_id}/{filename}",
+            tag="files",
+            summary="Download a thumbnail by the signed link that its `url` is.",
+            parameters=[*thumbnail, *named("filename"), *_LINK],
+            answers=_DOWNLOAD,
         ),
     ]
+
+
+_LINK = (Parameter("expires", WHOLE, "From the link."), Parameter("signature", TEXT, "From the link."))
+_DOWNLOAD = {
+    200: Answer("The bytes.", {}, "application/octet-stream"),
+    206: Answer("A part of them.", {}, "application/octet-stream"),
+    302: Answer("The store serves them there."),
+    403: Answer("The link isn't valid, or has expired.", ref("Error")),
+    416: Answer("No such range."),
+}
+
+
+def _size(settings: Settings) -> Schema:
+    return {"type": "string", "enum": list(settings["THUMBNAIL_SIZE_CHOICES"])}
 
 
 def people_operations() -> list[Operation]:
@@ -288,7 +301,7 @@ def service_operations() -> list[Operation]:
 _LISTS = ("frames", "versions", "thumbnails")
 
 
-def other_schemas(frame_record: Schema) -> dict[str, Schema]:
+def other_schemas(settings: Settings, frame_record: Schema) -> dict[str, Schema]:
     """The bodies of these operations. A thumbnail is recorded with all that a frame is."""
     thumbnail: dict[str, Schema] = {
         "frame": WHOLE,
@@ -316,11 +329,20 @@ def other_schemas(frame_record: Schema) -> dict[str, Schema]:
             "properties": {
                 **frame_record["properties"],
                 "frame_basename": {"type": "string", "minLength": 1},
-                "size": TEXT,
+                "size": _size(settings),
             },
             "required": needed,
         },
-        "ThumbnailChange": {"type": "object", "properties": {"size": TEXT, "frame": WHOLE}},
+        "ThumbnailChange": {
+            "type": "object",
+            "properties": {
+                "frame": WHOLE,
+                "size": _size(settings),
+                "basename": {"type": "string", "minLength": 1, "maxLength": 1000},
+                "extension": {"type": "string", "minLength": 1, "maxLength": 20},
+                "key": {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH},
+            },
+        },
         "RecordedThumbnail": record({**thumbnail, "frame": ref("RecordedFrame")}),
         "Profile": record(
             {

@@ -126,7 +126,7 @@ def _read(serving: Serving, body: bytes, *, complete: bool) -> tuple[Fields, lis
     """The fields that the body changes, with what is wrong with them, and the ids of the related frames."""
     given = decoded(body, _decoder)
     fields = Fields(given)
-    types = serving.core.settings["CONFIGURATION_TYPES"]
+    types = serving.types.known()
     read_record(fields, complete=complete)
     fields.read("configuration_type", lambda value: choice(value, types), required=complete)
     fields.read("related_frames", _ids)

@@ -123,8 +123,7 @@ async def create_frame(request: AnyRequest) -> Response[bytes]:
     serving = serving_of(request)
     principal = await serving.authenticator.principal(request.headers.get("authorization"))
     must_be_superuser(principal)
-    types = serving.core.settings["CONFIGURATION_TYPES"]
-    arrival = parse_body(await body_as_json(request), types=types, path=serving.core.record_path)
+    arrival = parse_body(await body_as_json(request), types=serving.types.known(), path=serving.core.record_path)
     now, why = serving.core.clock.now(), cause(principal, "ocs")
     result: list[tuple[Frame, dict[int, datetime]]] = []
 
@@ -203,12 +202,11 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 
 def search_of(serving: Serving, parameters: Parameters) -> FrameSearch:
     """What the query parameters ask for. Raises FilterErrors, InvalidGeometry."""
-    settings = serving.core.settings
     return parse_search(
         parameters,
         serving.core.sky,
-        types=settings["CONFIGURATION_TYPES"],
-        science_types=settings["SCIENCE_CONFIGURATION_TYPES"],
+        types=serving.types.known(),
+        science_types=serving.core.settings["SCIENCE_CONFIGURATION_TYPES"],
     )
 
 

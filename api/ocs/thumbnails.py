@@ -94,7 +94,7 @@ async def create_thumbnail(request: AnyRequest) -> Response[bytes]:
     must_be_superuser(principal)
     arrival, version = parse_thumbnail(
         await body_as_json(request),
-        types=core.settings["CONFIGURATION_TYPES"],
+        types=serving.types.known(),
         sizes=core.settings["THUMBNAIL_SIZE_CHOICES"],
         path=core.thumbnail_path,
     )

@@ -26,6 +26,7 @@ from api.openapi import (
 )
 from api.serving import AnyRequest, base_url, serving_of
 from api.v1.answers import json_answer
+from api.v1.groups import GroupBody, MemberBody, NameBody, OwnerBody
 from api.v1.ingest import CalibrationReport
 from api.v1.observations import DestinationsBody, ObservationBody
 from api.v1.storage_configs import ConfigBody, ConfigPatch
@@ -36,6 +37,7 @@ _TAGS = {
     "ingest": "Files in.",
     "observations": "What owners asked for, and where its files go.",
     "storage": "Places that copies can go to.",
+    "groups": "Organizations and projects: members with permissions, to whom destinations can belong.",
     "transfers": "One version on its way to one destination.",
     "history": "What happened, from the events.",
     "service": "The service itself.",
@@ -55,7 +57,15 @@ _POSITION = Parameter(
 
 def operations() -> list[Operation]:
     """Every method of every path below `/api/v1`."""
-    return [*_ingest(), *_observations(), *_storage(), *_transfers(), *_history()]
+    return [
+        *_ingest(),
+        *_observations(),
+        *_storage(),
+        *_groups("organization"),
+        *_groups("project"),
+        *_transfers(),
+        *_history(),
+    ]
 
 
 def _ingest() -> list[Operation]:
@@ -189,11 +199,114 @@ def _storage() -> list[Operation]:
         ),
         Operation(
             method="post",
+            path=path + "/{config_id}/authorize",
+            tag="storage",
+            summary="Begin the agreement of the destination's owner, on the provider's own page.",
+            description="Open `authorization_url` in a browser; the provider leads back to `redirect_uri`.",
+            parameters=one,
+            answers={
+                200: Answer("Where to go.", record({"authorization_url": TEXT, "redirect_uri": TEXT})),
+                409: _problem("This provider needs no such agreement."),
+            },
+            who="known",
+        ),
+        Operation(
+            method="get",
+            path="/api/v1/destinations",
+            tag="storage",
+            summary="What the asker can select for an observation, by scope.",
+            parameters=[Parameter("project", TEXT, "A project's id, for the destinations of its members."), _POSITION],
+            answers={
+                200: Answer(
+                    "The destinations.",
+                    record({scope: array({"type": "object"}) for scope in ("personal", "organization", "project")}),
+                )
+            },
+            who="known",
+        ),
+        Operation(
+            method="post",
             path=path + "/{config_id}/retry-failed",
             tag="storage",
             summary="Queue all failed transfers of this destination again.",
             parameters=one,
             answers={200: Answer("How many, or which.", record({"retried": {}}))},
+            who="known",
+        ),
+    ]
+
+
+def _groups(kind: str) -> list[Operation]:
+    path = f"/api/v1/{kind}s"
+    one, member = named("group"), named("group", "username")
+    card = Answer(f"The {kind} with its members.", ref("Group"))
+    conflict = {409: _problem("The state has moved on, or a rule forbids it now.")}
+    return [
+        _list(path, "groups", "Group", f"The asker's {kind}s."),
+        Operation(
+            method="post",
+            path=path,
+            tag="groups",
+            summary=f"Found {'an' if kind == 'organization' else 'a'} {kind}; whoever does owns it.",
+            body=Body(ref("GroupBody"), example={"name": "Survey"}),
+            answers={201: card, 404: _problem("There is no such organization."), **conflict},
+            who="known",
+        ),
+        Operation(
+            method="get",
+            path=path + "/{group}",
+            tag="groups",
+            summary=f"One {kind}.",
+            parameters=[*one, _POSITION],
+            answers={200: card},
+            who="known",
+        ),
+        Operation(
+            method="patch",
+            path=path + "/{group}",
+            tag="groups",
+            summary="Another name.",
+            parameters=one,
+            body=Body(ref("NameBody")),
+            answers={200: card, **conflict},
+            who="known",
+        ),
+        Operation(
+            method="delete",
+            path=path + "/{group}",
+            tag="groups",
+            summary=f"End the {kind}.",
+            parameters=one,
+            answers={204: Answer("It is gone."), **conflict},
+            who="known",
+        ),
+        Operation(
+            method="put",
+            path=path + "/{group}/members/{username}",
+            tag="groups",
+            summary="Add a member, or change their permissions.",
+            parameters=member,
+            body=Body(ref("MemberBody")),
+            answers={200: card, **conflict},
+            who="known",
+        ),
+        Operation(
+            method="delete",
+            path=path + "/{group}/members/{username}",
+            tag="groups",
+            summary="Remove a member.",
+            parameters=member,
+            answers={204: Answer("They are no member any more."), **conflict},
+            who="known",
+        ),
+        Operation(
+            method="post",
+            path=path + "/{group}/transfer-ownership",
+            tag="groups",
+            summary="Hand it over to another member.",
+            parameters=one,
+            body=Body(ref("OwnerBody")),
+            answers={200: card, **conflict},
             who="known",
         ),
     ]
@@ -291,6 +404,20 @@ def _problem(description: str) -> Answer:
     return Answer(description, ref("Problem"), "application/problem+json")
 
 
+_STRUCTS = (
+    ObservationBody,
+    DestinationsBody,
+    ConfigBody,
+    ConfigPatch,
+    CalibrationReport,
+    Entry,
+    GroupBody,
+    NameBody,
+    MemberBody,
+    OwnerBody,
+)
+
+
 def _schemas() -> dict[str, Schema]:
     name: Schema = {"id": TEXT}
     transfer = record(
@@ -315,7 +442,19 @@ def _schemas() -> dict[str, Schema]:
     submitted = record({**name, "name": TEXT, "owner": TEXT, "project": TEXT, "target": TEXT})
     with_transfers = {**submitted, "properties": {**submitted["properties"], "transfers": array(ref("Transfer"))}}
     return {
-        **struct_schemas(ObservationBody, DestinationsBody, ConfigBody, ConfigPatch, CalibrationReport, Entry),
+        **struct_schemas(*_STRUCTS),
+        "Group": record(
+            {
+                "id": TEXT,
+                "name": TEXT,
+                "owner": TEXT,
+                "organization": nullable(TEXT),
+                "created_at": MOMENT,
+                "members": array(record({"username": TEXT, "permissions": array(TEXT)})),
+                "permissions": array(TEXT),
+            },
+            "organization",
+        ),
         "Problem": record({"type": TEXT, "title": TEXT, "status": WHOLE, "detail": TEXT, "field": TEXT}, "field"),
         "IngestForm": record(
             {

@@ -21,8 +21,9 @@ _PAGES = {"/redoc/": "The archive's interface", "/redoc/own/": "Our own API"}
 @get("/redoc")
 async def archive_reference(request: AnyRequest) -> Response[str]:
     """The OCS surface."""
-    core = serving_of(request).core
-    return _reference(document(ocs.surface(core.settings), base_url(core, request)), "/redoc/")
+    serving = serving_of(request)
+    described = ocs.surface(serving.core.settings, serving.types.known())
+    return _reference(document(described, base_url(serving.core, request)), "/redoc/")
 
 
 @get("/redoc/own")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from domain.groups import GroupKind
+
 
 class FrameLookup(Protocol):
     """Finds frames by what they belong to."""
@@ -51,4 +53,12 @@ class TransferLookup(Protocol):
 
     def paused_configs(self) -> Sequence[str]:
         """Ids of the storage configurations whose pause has run out."""
+        ...
+
+
+class GroupLookup(Protocol):
+    """Finds what belongs to a group."""
+
+    def belongings(self, kind: GroupKind, group: str, *, at_least: int) -> Sequence[str]:
+        """Ids of the storage configurations and projects of an organization or project that aren't deleted."""
         ...

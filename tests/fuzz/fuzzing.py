@@ -68,6 +68,7 @@ def some_of_everything(site: Site) -> Ids:
         "/api/v1/storage-configs",
         json={"provider": "folder", "display_name": "Copies", "credentials": {"root": _root(site)}},
     ).json()["id"]
+    groups = [site.admin.post(f"/api/v1/{kind}", json={"name": "Survey"}).json()["id"] for kind in _GROUPS]
     site.settle()
     versions = site.admin.get("/versions/").json()["results"]
     return {
@@ -77,8 +78,13 @@ def some_of_everything(site: Site) -> Ids:
         "observation": [observation],
         "config_id": [config],
         "kind": ["frame", "observation", "storage-config", "account", "transfer"],
+        "group": groups,
+        "username": ["alice", "admin"],
         "name": [frame["basename"], observation, config, "alice"],
     }
+
+
+_GROUPS = ("organizations", "projects")
 
 
 def _root(site: Site) -> str:

@@ -12,7 +12,7 @@ import pytest
 from adapters.event_store.log import PostgresEventLog
 from adapters.sky.spherical_sky import SphericalSky
 from application.ports.event_log import Commit, Write
-from domain import accounts, frames, observations, storage_configs, transfers
+from domain import accounts, frames, groups, observations, storage_configs, transfers
 from domain.event import Cause, Event
 from domain.footprint import Footprint
 from domain.frame_record import FrameRecord
@@ -28,6 +28,7 @@ from domain.storage_configs import Settings
 from domain.thumbnails import Thumbnail, ThumbnailAdded, ThumbnailRemoved
 from projections.accounts import AccountsProjection
 from projections.frames.projection import FramesProjection
+from projections.groups import GroupsProjection
 from projections.observations import ObservationsProjection
 from projections.projection import Projection
 from projections.runner import create_missing
@@ -44,6 +45,7 @@ def all_projections() -> list[Projection]:
         StorageConfigsProjection(),
         TransfersProjection(),
         AccountsProjection(),
+        GroupsProjection(),
     ]
 
 
@@ -164,6 +166,8 @@ def write_a_little_of_everything(writer: Writer) -> int:
     writer.file(30)
     writer.file(31)
     _thumbnails(writer)
+    for kind in ("organization", "project"):
+        _group(writer, kind)
     for number, outcome in enumerate(("completed", "failed", "cancelled", "pending", "running")):
         _transfer(writer, number, outcome)
     return writer.write(config, storage_configs.StorageConfigDeleted())
@@ -190,6 +194,24 @@ def _thumbnails(writer: Writer) -> None:
         frames.stream_of(basename(41)),
         ThumbnailAdded(frame_id=42, thumbnail=lone),
         FrameDeleted(frame_id=42, versions=(), thumbnails=(lone,)),
+    )
+
+
+def _group(writer: Writer, kind: groups.GroupKind) -> None:
+    writer.write(
+        groups.stream_of(kind, "g1"),
+        groups.GroupCreated(id="g1", kind=kind, name="Survey", owner="ada"),
+        groups.GroupRenamed(name="Galaxy Survey"),
+        groups.MemberSet(username="ben", permissions=()),
+        groups.MemberSet(username="ben", permissions=("can_manage_members",)),
+        groups.MemberSet(username="eve", permissions=("can_manage_storage",)),
+        groups.OwnershipTransferred(owner="ben", former="ada"),
+        groups.MemberRemoved(username="eve"),
+    )
+    writer.write(
+        groups.stream_of(kind, "g2"),
+        groups.GroupCreated(id="g2", kind=kind, name="Short-lived", owner="ada"),
+        groups.GroupDeleted(),
     )
 
 
