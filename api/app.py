@@ -22,6 +22,7 @@ from api.serving import AnyRequest, open_serving
 from api.settings import Settings
 from api.v1 import audit, authorization, description, groups, ingest, observations, problems, storage_configs, transfers
 from api.web import pages, reference
+from api.web.console.router import CONSOLE
 from domain.errors import RetryLater
 
 logger = structlog.get_logger()
@@ -102,7 +103,7 @@ def create_app(settings: Settings, conninfo: str) -> Litestar:
                 yield
 
     app = Litestar(
-        route_handlers=[OCS, *OTHERS, OWN_API],
+        route_handlers=[OCS, *OTHERS, OWN_API, CONSOLE],
         lifespan=[lifespan],
         exception_handlers={**answers.EXCEPTION_HANDLERS, HTTPException: _framework, Exception: _unexpected},
         before_send=[_add_headers],

@@ -261,7 +261,12 @@ def _with_kinds(schema: Schema) -> Schema:
         properties["created"] = MOMENT
     if "area" in properties:
         properties["area"] = ref("Polygon")
-    return {**schema, "properties": properties}
+    required = [name for name in schema["required"] if name not in _SOMETIMES]
+    return {**schema, "properties": properties, "required": required}
+
+
+_SOMETIMES = ("area", "related_frames", "thumbnails")
+"""Left out where there is none, or where the asker doesn't want them."""
 
 
 _SCALARS_IN_ORDER = (

@@ -157,7 +157,11 @@ def _storage() -> list[Operation]:
                 ref("ConfigBody"),
                 example={"provider": "folder", "display_name": "Copies", "credentials": {"root": "/copies"}},
             ),
-            answers={201: card, 409: _problem("The destination can't be used.")},
+            answers={
+                201: card,
+                404: _problem("There is no such organization or project."),
+                409: _problem("The destination can't be used."),
+            },
             who="known",
         ),
         Operation(

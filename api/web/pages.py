@@ -30,7 +30,7 @@ _templates.filters["prose"] = prose
 def page(template: str, *, status: int = 200, headers: dict[str, str] | None = None, **context: Any) -> Response[str]:
     """The page that a template makes of `context`."""
     return Response(
-        _templates.get_template(template).render(context),
+        _templates.get_template(template).render(context, status=status),
         status_code=status,
         media_type=MediaType.HTML,
         headers={"Content-Security-Policy": CSP, "Cache-Control": "no-store", **(headers or {})},

@@ -59,10 +59,15 @@ def set_password(log: EventLog, passwords: Passwords, clock: Clock, cause: Cause
 
 def revoke_token(log: EventLog, clock: Clock, cause: Cause, username: str, token: str) -> int:
     """End a token. Revoking one that the user doesn't have changes nothing."""
+    return revoke_hashed_token(log, clock, cause, username, hash_token(token))
+
+
+def revoke_hashed_token(log: EventLog, clock: Clock, cause: Cause, username: str, token_hash: str) -> int:
+    """The same for those who only know the token's hash."""
     return transact(
         log,
         accounts.stream_of(username),
-        lambda history: accounts.revoke_token(accounts.fold(history), hash_token(token)),
+        lambda history: accounts.revoke_token(accounts.fold(history), token_hash),
         cause=cause,
         now=clock.now(),
     )
