@@ -203,7 +203,7 @@ def people_operations() -> list[Operation]:
             tag="people",
             summary="Log in: a session cookie.",
             body=Body(record({"username": TEXT, "password": TEXT, "next": TEXT}, "next"), BODY_TYPES[1:]),
-            answers={200: page, 302: Answer("Logged in."), 403: Answer("The form's token is missing.", {}, HTML)},
+            answers={200: page, 302: Answer("Logged in."), 403: Answer("The form's token is missing.", ref("Error"))},
         ),
         Operation(
             method="get",
@@ -217,7 +217,7 @@ def people_operations() -> list[Operation]:
             path="/api-auth/logout/",
             tag="people",
             summary="End the session.",
-            answers={200: page, 302: Answer("Logged out."), 403: Answer("The form's token is missing.", {}, HTML)},
+            answers={200: page, 302: Answer("Logged out."), 403: Answer("The form's token is missing.", ref("Error"))},
         ),
     ]
 
