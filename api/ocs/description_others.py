@@ -122,7 +122,7 @@ def file_operations(settings: Settings) -> list[Operation]:
             path="/files/{version_id}/{filename}",
             tag="files",
             summary="Download a version by the signed link that its `url` is.",
-            description="Byte ranges are understood. Links are good for at least 48 hours.",
+            description="Byte ranges and conditions are understood. Links are good for at least 48 hours.",
             parameters=[*version, *named("filename"), *_LINK],
             answers=_DOWNLOAD,
         ),
@@ -142,7 +142,9 @@ _DOWNLOAD = {
     200: Answer("The bytes.", {}, "application/octet-stream"),
     206: Answer("A part of them.", {}, "application/octet-stream"),
     302: Answer("The store serves them there."),
+    304: Answer("The client has them already."),
     403: Answer("The link isn't valid, or has expired.", ref("Error")),
+    412: Answer("They aren't what the client expects."),
     416: Answer("No such range."),
 }
 
