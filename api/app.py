@@ -17,7 +17,7 @@ from litestar.types import Message, Scope
 
 from api import files, health
 from api.bootstrap import open_core
-from api.ocs import answers, frames, login, other
+from api.ocs import answers, frames, login, other, portal_push, session_pages
 from api.ocs.negotiation import negotiate
 from api.serving import AnyRequest, open_serving
 from api.settings import Settings
@@ -66,6 +66,12 @@ OCS = Router(
         other.profile,
         other.health,
         login.token_for_password,
+        login.revoke_token,
+        portal_push.add_or_update_user,
+        session_pages.login_page,
+        session_pages.log_in,
+        session_pages.logout_page,
+        session_pages.log_out,
         frames.router,
     ],
     before_request=negotiate,
@@ -131,7 +137,7 @@ def _is_own(request: AnyRequest) -> bool:
 
 
 HEADERS = [
-    (b"vary", b"Accept, Authorization, Origin"),
+    (b"vary", b"Accept, Authorization, Cookie, Origin"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"same-origin"),
