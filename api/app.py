@@ -15,7 +15,7 @@ from litestar.types import Message, Scope
 from api import files, health
 from api.bootstrap import open_core
 from api.front_door import FrontDoor
-from api.ocs import answers, frame_changes, frames, login, other, thumbnails
+from api.ocs import answers, frame_changes, frames, login, other, portal_push, session_pages, thumbnails
 from api.ocs import description as ocs_description
 from api.ocs.negotiation import negotiate
 from api.serving import AnyRequest, open_serving
@@ -71,6 +71,12 @@ OCS = Router(
         other.profile,
         other.health,
         login.token_for_password,
+        login.revoke_token,
+        portal_push.add_or_update_user,
+        session_pages.login_page,
+        session_pages.log_in,
+        session_pages.logout_page,
+        session_pages.log_out,
         frames.router,
         frame_changes.router,
         thumbnails.router,
@@ -138,7 +144,7 @@ def _is_own(request: AnyRequest) -> bool:
 
 
 HEADERS = [
-    (b"vary", b"Accept, Authorization, Origin"),
+    (b"vary", b"Accept, Authorization, Cookie, Origin"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"same-origin"),

@@ -18,6 +18,7 @@ from domain.errors import (
     NotFound,
     RetryLater,
     StarferryError,
+    Throttled,
     Unauthenticated,
 )
 from projections.frames.rows import encode
@@ -65,6 +66,8 @@ def domain_error(_: AnyRequest, error: StarferryError) -> Response[bytes]:
             return detail(404, str(error))
         case RetryLater():
             return detail(503, str(error), {"Retry-After": str(int(error.retry_after or 5))})
+        case Throttled():
+            return detail(429, str(error), {"Retry-After": str(error.wait)})
         case _:
             return detail(409, str(error))
 

@@ -121,7 +121,7 @@ async def found(serving: Serving, ask: Callable[[], Awaitable[T | None]]) -> T:
 async def create_frame(request: AnyRequest) -> Response[bytes]:
     """Record a frame whose file the OCS ingester has stored."""
     serving = serving_of(request)
-    principal = await serving.authenticator.principal(request.headers.get("authorization"))
+    principal = await serving.asker(request)
     must_be_superuser(principal)
     arrival = parse_body(await body_as_json(request), types=serving.types.known(), path=serving.core.record_path)
     now, why = serving.core.clock.now(), cause(principal, "ocs")

@@ -24,6 +24,7 @@ from domain.errors import (
     NotFound,
     RetryLater,
     StarferryError,
+    Throttled,
     Unauthenticated,
 )
 
@@ -37,6 +38,7 @@ STATUSES: tuple[tuple[type[StarferryError], int, str], ...] = (
     (NotFound, 404, "Not found"),
     (AlreadyExists, 409, "Already there"),
     (Conflict, 409, "Conflict"),
+    (Throttled, 429, "Too many requests"),
     (RetryLater, 503, "Try again later"),
     (NeedsAuthorization, 409, "The destination must be authorized"),
     (DestinationPaused, 409, "The destination is paused"),
@@ -64,6 +66,8 @@ def domain_error(_: AnyRequest, error: StarferryError) -> Response[bytes]:
             answer = problem(status, title, str(error), type(error).__name__, **more)
             if isinstance(error, RetryLater):
                 answer.headers["Retry-After"] = str(int(error.retry_after or 5))
+            elif isinstance(error, Throttled):
+                answer.headers["Retry-After"] = str(error.wait)
             return answer
     logger.error("unexpected kind of error", error=type(error).__name__)
     return problem(500, "Something went wrong", "The server met an error that it didn't expect.")

@@ -28,12 +28,6 @@ COMING: frozenset[tuple[str, str]] = frozenset(
         ("post", "/frames/zip"),
         ("get", "/frame-funpack/{}/funpack"),
         ("get", "/frame-catalog/{}/catalog"),
-        ("post", "/revoke_token"),
-        ("post", "/authprofile/addupdateuser"),
-        ("get", "/api-auth/login"),
-        ("post", "/api-auth/login"),
-        ("get", "/api-auth/logout"),
-        ("post", "/api-auth/logout"),
     }
 )
 """Described by the contract and not served yet."""
