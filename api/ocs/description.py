@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from litestar import Response, get
 
 from api.ocs.answers import json_answer
-from api.ocs.description_frames import frame_operations, frame_schemas
-from api.ocs.description_others import file_operations, other_schemas, people_operations, service_operations
+from api.ocs.description_files import file_operations, file_schemas
+from api.ocs.description_frames import frame_operations
+from api.ocs.description_people import PEOPLE_SCHEMAS, people_operations
+from api.ocs.description_records import frame_schemas
+from api.ocs.description_service import SERVICE_SCHEMAS, service_operations
 from api.openapi import Answer, Surface, document, ref
 from api.serving import AnyRequest, base_url, serving_of
 from api.settings import Settings
@@ -40,7 +43,12 @@ def surface(settings: Settings, types: Sequence[str]) -> Surface:
             *people_operations(),
             *service_operations(),
         ],
-        schemas={**frames, **other_schemas(settings, frames["FrameRecord"])},
+        schemas={
+            **frames,
+            **file_schemas(settings, frames["FrameRecord"]),
+            **PEOPLE_SCHEMAS,
+            **SERVICE_SCHEMAS,
+        },
         error=Answer("An error.", ref("Error")),
         refusal=Answer("Bad input, named by field.", ref("FieldErrors")),
     )

@@ -21,7 +21,7 @@ _templates.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
 
 def prose(text: str) -> Markup:
     """A text in which `backquotes` mark code."""
-    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", escape(text)))  # noqa: S704 - escaped before
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
 
 
 _templates.filters["prose"] = prose

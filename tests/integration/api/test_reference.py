@@ -40,4 +40,6 @@ def test_a42_the_page_needs_nothing_from_elsewhere(site: Site, route: str) -> No
 def test_a42_every_link_within_the_page_leads_somewhere(site: Site, route: str) -> None:
     text = site.anonymous.get(route).text
     anchors = set(re.findall(r'id="([^"]*)"', text))
+    assert "`" not in text
+    assert "&lt;code" not in text
     assert set(re.findall(r'href="#([^"]*)"', text)) <= anchors

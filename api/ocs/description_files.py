@@ -1,4 +1,4 @@
-"""The rest of the OCS surface described: versions, thumbnails, people, the service (contracts: 1.2, 1.3, 1.11)."""
+"""Versions, thumbnails and downloads described (contracts: 1.5, 1.11)."""
 
 from __future__ import annotations
 
@@ -22,9 +22,6 @@ from api.openapi import (
     ref,
 )
 from api.settings import Settings
-
-HTML = "text/html"
-PLAIN = "text/plain"
 
 
 def file_operations(settings: Settings) -> list[Operation]:
@@ -153,157 +150,7 @@ def _size(settings: Settings) -> Schema:
     return {"type": "string", "enum": list(settings["THUMBNAIL_SIZE_CHOICES"])}
 
 
-def people_operations() -> list[Operation]:
-    """Who one is and how one comes in."""
-    page = Answer("A page for people.", TEXT, HTML)
-    return [
-        Operation(
-            method="get",
-            path="/profile/",
-            tag="people",
-            summary="Who am I?",
-            parameters=[FORMAT],
-            answers={200: Answer("The asker.", ref("Profile"))},
-        ),
-        Operation(
-            method="post",
-            path="/api-token-auth/",
-            tag="people",
-            summary="A token for a user name and a password.",
-            description="Whoever comes with a token gets that one back; the body isn't looked at then.",
-            body=Body(record({"username": TEXT, "password": TEXT}), BODY_TYPES, required=False),
-            answers={200: Answer("The token.", record({"token": TEXT}))},
-        ),
-        Operation(
-            method="post",
-            path="/revoke_token/",
-            tag="people",
-            summary="End the asker's token of this archive and make another.",
-            answers={200: Answer("It is done.", ref("Message"))},
-            who="known",
-        ),
-        Operation(
-            method="post",
-            path="/authprofile/addupdateuser/",
-            tag="people",
-            summary="The portal tells of a user. What is left out falls to empty or false.",
-            body=Body(ref("PortalUser"), BODY_TYPES),
-            answers={200: Answer("It is done.", ref("Message")), 403: Answer("A wrong server key.", ref("Error"))},
-            who="portal",
-        ),
-        Operation(
-            method="get",
-            path="/api-auth/login/",
-            tag="people",
-            summary="The form to log in by.",
-            parameters=[Parameter("next", TEXT, "The page of this archive to go on to.")],
-            answers={200: page, 302: Answer("Logged in already.")},
-        ),
-        Operation(
-            method="post",
-            path="/api-auth/login/",
-            tag="people",
-            summary="Log in: a session cookie.",
-            body=Body(record({"username": TEXT, "password": TEXT, "next": TEXT}, "next"), BODY_TYPES[1:]),
-            answers={200: page, 302: Answer("Logged in."), 403: Answer("The form's token is missing.", ref("Error"))},
-        ),
-        Operation(
-            method="get",
-            path="/api-auth/logout/",
-            tag="people",
-            summary="The form to log out by.",
-            answers={200: page, 302: Answer("Logged out.")},
-        ),
-        Operation(
-            method="post",
-            path="/api-auth/logout/",
-            tag="people",
-            summary="End the session.",
-            answers={200: page, 302: Answer("Logged out."), 403: Answer("The form's token is missing.", ref("Error"))},
-        ),
-    ]
-
-
-def service_operations() -> list[Operation]:
-    """The service itself."""
-    page = {200: Answer("A page for people.", TEXT, HTML)}
-    return [
-        Operation(
-            method="get",
-            path="/",
-            tag="service",
-            summary="Where the lists are.",
-            parameters=[FORMAT],
-            answers={200: Answer("Their addresses.", record(dict.fromkeys(_LISTS, TEXT)))},
-        ),
-        Operation(
-            method="get",
-            path="/health/",
-            tag="service",
-            summary="For load balancers.",
-            parameters=[FORMAT],
-            answers={200: Answer('The word "ok".', {"const": "ok"})},
-        ),
-        Operation(
-            method="get",
-            path="/healthz",
-            tag="service",
-            summary="Does the process answer?",
-            answers={200: Answer("It does.", record({"status": {"const": "ok"}}))},
-        ),
-        Operation(
-            method="get",
-            path="/readyz",
-            tag="service",
-            summary="Is it ready to serve?",
-            answers={
-                200: Answer("It is.", ref("Readiness")),
-                503: Answer("It isn't.", {"anyOf": [ref("Readiness"), ref("Error")]}),
-            },
-        ),
-        Operation(
-            method="get",
-            path="/metrics",
-            tag="service",
-            summary="Figures for Prometheus.",
-            answers={200: Answer("Prometheus' text format.", TEXT, PLAIN)},
-        ),
-        Operation(
-            method="get",
-            path="/robots.txt",
-            tag="service",
-            summary="Nothing here for crawlers.",
-            answers={200: Answer("The rules.", TEXT, PLAIN)},
-        ),
-        Operation(
-            method="get",
-            path="/openapi/",
-            tag="service",
-            summary="This description.",
-            parameters=[Parameter("format", TEXT, "`openapi-json` or `openapi`; both are JSON, which is YAML too.")],
-            answers={200: Answer("An OpenAPI document.", {"type": "object"})},
-        ),
-        Operation(
-            method="get",
-            path="/redoc/",
-            tag="service",
-            summary="This description for people.",
-            answers=page,
-        ),
-        Operation(
-            method="get",
-            path="/redoc/own/",
-            tag="service",
-            summary="Our own API's description for people.",
-            answers=page,
-        ),
-    ]
-
-
-_LISTS = ("frames", "versions", "thumbnails")
-
-
-def other_schemas(settings: Settings, frame_record: Schema) -> dict[str, Schema]:
+def file_schemas(settings: Settings, frame_record: Schema) -> dict[str, Schema]:
     """The bodies of these operations. A thumbnail is recorded with all that a frame is."""
     thumbnail: dict[str, Schema] = {
         "frame": WHOLE,
@@ -315,14 +162,6 @@ def other_schemas(settings: Settings, frame_record: Schema) -> dict[str, Schema]
     }
     needed = [*frame_record["required"], "frame_basename", "size"]
     return {
-        "Error": record({"detail": TEXT}),
-        "FieldErrors": {
-            "description": "Sentences by field or parameter; for a bad geometry, one sentence in a list.",
-            "anyOf": [
-                {"type": "object", "additionalProperties": {"type": ["array", "object", "string"]}},
-                {"type": "array", "items": TEXT},
-            ],
-        },
         "VersionPage": _page("VersionRow"),
         "Thumbnail": record({"id": WHOLE, **thumbnail}),
         "ThumbnailPage": _page("Thumbnail"),
@@ -346,34 +185,6 @@ def other_schemas(settings: Settings, frame_record: Schema) -> dict[str, Schema]
             },
         },
         "RecordedThumbnail": record({**thumbnail, "frame": ref("RecordedFrame")}),
-        "Profile": record(
-            {
-                "username": TEXT,
-                "profile": record({"proposals": array(TEXT)}, "proposals"),
-                "is_staff": TRUTH,
-            }
-        ),
-        "Message": record({"message": TEXT}),
-        "PortalUser": record(
-            {
-                "username": TEXT,
-                "first_name": TEXT,
-                "last_name": TEXT,
-                "email": TEXT,
-                "tokens": record({"api_token": TEXT}, "api_token"),
-                "is_staff": TRUTH,
-                "is_superuser": TRUTH,
-                "profile": record({"staff_view": TRUTH}, "staff_view"),
-            },
-            *"first_name last_name email tokens is_staff is_superuser profile".split(),
-        ),
-        "Readiness": record(
-            {
-                "ready": TRUTH,
-                "checks": {"type": "object", "additionalProperties": TRUTH},
-                "lag": {"type": "object", "additionalProperties": WHOLE},
-            }
-        ),
     }
 
 
