@@ -15,7 +15,8 @@ from psycopg_pool import ConnectionPool
 
 from adapters.clock import SystemClock
 from adapters.destinations.consents import Consents
-from adapters.destinations.opening import Destinations
+from adapters.destinations.folder_ids import PostgresFolderIds
+from adapters.destinations.opening import Destinations, Endpoints
 from adapters.event_store.dead_letters import PostgresDeadLetters
 from adapters.event_store.follow import Wakeup
 from adapters.event_store.log import PostgresEventLog
@@ -168,6 +169,12 @@ def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
     log = PostgresEventLog(conninfo)
     jobs = ProcrastinateJobs(conninfo)
     vault = PostgresVault(pool, open_keyring(settings["STARFERRY_MASTER_KEYS"], settings.data))
+    endpoints = Endpoints(
+        google_cloud_storage=settings["STARFERRY_GCS_URL"],
+        dropbox=settings["STARFERRY_DROPBOX_URL"],
+        google_drive=settings["STARFERRY_GOOGLE_DRIVE_URL"],
+        google_oauth=settings["STARFERRY_GOOGLE_OAUTH_URL"],
+    )
     core = Core(
         settings=settings,
         conninfo=conninfo,
@@ -183,12 +190,8 @@ def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
         portal=_open_portal(settings),
         jobs=jobs,
         lookups=ReadModelLookups(pool),
-        destinations=Destinations(
-            settings["STARFERRY_FOLDER_ROOTS"],
-            gcs_endpoint=settings["STARFERRY_GCS_URL"],
-            dropbox_endpoint=settings["STARFERRY_DROPBOX_URL"],
-        ),
-        consents=Consents(dropbox_endpoint=settings["STARFERRY_DROPBOX_URL"]),
+        destinations=Destinations(settings["STARFERRY_FOLDER_ROOTS"], PostgresFolderIds(pool), endpoints),
+        consents=Consents(endpoints),
         links=Links(link_key(settings)),
     )
     try:

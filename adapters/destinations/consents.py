@@ -6,7 +6,7 @@ repr.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,6 +14,7 @@ import msgspec
 import requests
 
 from adapters.destinations.oauth_tokens import TokenBroker, json_object, refusal
+from adapters.destinations.opening import Endpoints
 from application.ports.consent import Grant
 from domain.errors import InvalidInput, NeedsAuthorization, RetryLater
 from domain.storage_configs import Provider
@@ -22,40 +23,67 @@ TIMEOUT_SECONDS = 30.0
 
 
 class Service(msgspec.Struct, frozen=True):
-    """One provider's OAuth: its addresses, the scopes we need, and where the account's e-mail is told."""
+    """One provider's OAuth: its addresses, the scopes we need, the fields that hold the app's key and secret, and what
+    its page must be asked beside that. `email` finds the account's address, with an access token; `revoke` ends a
+    grant, with an access token and the refresh token."""
 
     name: str
     page: str
     token: str
-    account: str
-    revoke: str
     scopes: tuple[str, ...]
     client: str
     secret: str
     asks: dict[str, str]
+    email: Callable[[str], requests.Response]
+    email_of: Callable[[Mapping[str, Any]], Any]
+    revoke: Callable[[str, str], requests.Response]
 
 
-def dropbox_service(base: str | None) -> Service:
+def dropbox_service(base: str) -> Service:
     """Dropbox's, or those of a stand-in at `base`."""
     api = base or "https://api.dropboxapi.com"
     return Service(
         name="Dropbox",
         page=f"{base or 'https://www.dropbox.com'}/oauth2/authorize",
         token=f"{api}/oauth2/token",
-        account=f"{api}/2/users/get_current_account",
-        revoke=f"{api}/2/auth/token/revoke",
         scopes=("account_info.read", "files.content.write", "files.metadata.read"),
         client="app_key",
         secret="app_secret",  # noqa: S106 - the name of a field
         asks={"token_access_type": "offline"},
+        email=lambda token: _ask("POST", f"{api}/2/users/get_current_account", token),
+        email_of=lambda answer: answer.get("email"),
+        revoke=lambda token, _: _ask("POST", f"{api}/2/auth/token/revoke", token),
+    )
+
+
+def drive_service(drive: str, oauth: str) -> Service:
+    """Google's, or those of stand-ins. A refresh token is only given again when consent is asked for again."""
+    api = drive or "https://www.googleapis.com"
+    tokens = oauth or "https://oauth2.googleapis.com"
+    return Service(
+        name="Google Drive",
+        page=f"{oauth or 'https://accounts.google.com'}/o/oauth2/v2/auth",
+        token=f"{tokens}/token",
+        scopes=("https://www.googleapis.com/auth/drive.file",),
+        client="client_id",
+        secret="client_secret",  # noqa: S106 - the name of a field
+        asks={"access_type": "offline", "prompt": "consent"},
+        email=lambda token: _ask("GET", f"{api}/drive/v3/about?fields=user(emailAddress)", token),
+        email_of=lambda answer: answer.get("user", {}).get("emailAddress"),
+        revoke=lambda _, refresh_token: requests.post(
+            f"{tokens}/revoke", data={"token": refresh_token}, timeout=TIMEOUT_SECONDS, allow_redirects=False
+        ),
     )
 
 
 class Consents:
-    """Implements Consent. `dropbox_endpoint` replaces Dropbox's addresses, on loopback, for tests."""
+    """Implements Consent."""
 
-    def __init__(self, *, dropbox_endpoint: str = "") -> None:
-        self._services: dict[Provider, Service] = {"dropbox": dropbox_service(dropbox_endpoint or None)}
+    def __init__(self, endpoints: Endpoints) -> None:
+        self._services: dict[Provider, Service] = {
+            "dropbox": dropbox_service(endpoints.dropbox),
+            "google_drive": drive_service(endpoints.google_drive, endpoints.google_oauth),
+        }
 
     def page(
         self, provider: Provider, options: Mapping[str, str], *, redirect_uri: str, state: str, challenge: str
@@ -94,7 +122,10 @@ class Consents:
             "client_id": options[service.client],
             "client_secret": secrets.get(service.secret, ""),
         }
-        answer = _post(service, service.token, data=form)
+        answer = _reached(
+            service,
+            lambda: requests.post(service.token, data=form, timeout=TIMEOUT_SECONDS, allow_redirects=False),
+        )
         granted = json_object(answer)
         if answer.status_code != 200 or not granted.get("access_token"):
             if granted.get("error") == "invalid_grant":
@@ -123,7 +154,8 @@ class Consents:
             client_secret=secrets.get(service.secret, ""),
             refresh_token=secrets.get("refresh_token", ""),
         )
-        answer = _post(service, service.revoke, headers={"Authorization": f"Bearer {broker.access_token()}"})
+        token = broker.access_token()
+        answer = _reached(service, lambda: service.revoke(token, secrets.get("refresh_token", "")))
         if answer.status_code != 200:
             raise RetryLater(f"{service.name} didn't revoke the authorization (status {answer.status_code}).")
 
@@ -134,15 +166,20 @@ class Consents:
         return service
 
     def _account(self, service: Service, token: str) -> str:
-        answer = _post(service, service.account, headers={"Authorization": f"Bearer {token}"})
-        email = json_object(answer).get("email")
+        answer = _reached(service, lambda: service.email(token))
+        email = service.email_of(json_object(answer))
         if answer.status_code != 200 or not isinstance(email, str):
             raise RetryLater(f"{service.name} didn't say whose account this is; start again in a moment.")
         return email
 
 
-def _post(service: Service, url: str, **what: Any) -> requests.Response:
+def _ask(method: str, url: str, token: str) -> requests.Response:
+    headers = {"Authorization": f"Bearer {token}"}
+    return requests.request(method, url, headers=headers, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+
+
+def _reached(service: Service, ask: Callable[[], requests.Response]) -> requests.Response:
     try:
-        return requests.post(url, timeout=TIMEOUT_SECONDS, allow_redirects=False, **what)
+        return ask()
     except requests.RequestException:
         raise RetryLater(f"{service.name} could not be reached; start again in a moment.") from None

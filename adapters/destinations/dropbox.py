@@ -34,6 +34,8 @@ class DropboxDestination:
     after seven days.
     """
 
+    keeps_session = False
+
     def __init__(self, account: DropboxAccount, chunk_size: int = 8 << 20, *, probe_folder: str = "/") -> None:
         if not 0 < chunk_size <= LARGEST_CHUNK:
             raise Misconfigured("The chunk size for Dropbox has to be at most 150 MiB.")

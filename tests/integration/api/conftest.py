@@ -8,6 +8,7 @@ import pytest
 
 from tests.emulators.dropbox import RunningDropbox, running_dropbox
 from tests.emulators.gcs import RunningGcs, running_gcs
+from tests.emulators.google_drive import RunningDrive, running_drive
 from tests.postgres import fresh_database
 from tests.site import Site, running_site
 
@@ -24,9 +25,20 @@ def dropbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDropbox
         yield running
 
 
+@pytest.fixture(scope="session")
+def drive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDrive]:
+    with running_drive(tmp_path_factory.mktemp("drive")) as running:
+        yield running
+
+
 @pytest.fixture(scope="module")
 def site(
-    cluster: str, template: str, gcs: RunningGcs, dropbox: RunningDropbox, tmp_path_factory: pytest.TempPathFactory
+    cluster: str,
+    template: str,
+    gcs: RunningGcs,
+    dropbox: RunningDropbox,
+    drive: RunningDrive,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     destinations = folder / "destinations"
@@ -36,6 +48,8 @@ def site(
         "STARFERRY_RETRY_SCHEDULE": "0.1,0.1,0.1",
         "STARFERRY_GCS_URL": gcs.url,
         "STARFERRY_DROPBOX_URL": dropbox.url,
+        "STARFERRY_GOOGLE_DRIVE_URL": drive.url,
+        "STARFERRY_GOOGLE_OAUTH_URL": drive.url,
     }
     with (
         fresh_database(cluster, template=template) as conninfo,

@@ -1,4 +1,4 @@
-"""Dropbox from the first key to the delivered file, through its consent page (S01, S21–S23, S27, S28, S45)."""
+"""Dropbox and Google Drive from the first key to the delivered file, through the consent page (S01, S21–S28, S45)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 
 from application.commands import authorization
 from tests.emulators.dropbox import RunningDropbox
+from tests.emulators.google_drive import RunningDrive
 from tests.integration.api.deliveries import create, observe, story
 from tests.integration.api.test_own_ingest import is_problem
 from tests.records import fits_bytes, new_name
@@ -31,18 +32,38 @@ def browser() -> Iterator[httpx.Client]:
 
 
 class App:
-    """An app at Dropbox and the account that will authorize it."""
+    """An app at a provider and the account that will authorize it."""
 
-    def __init__(self, site: Site, dropbox: RunningDropbox) -> None:
-        self.site, self.dropbox = site, dropbox
+    provider = ""
+    path = ""
+    fields = ("", "")
+    page = ""
+    offline = ("", "")
+    write_scope = ("", "")
+    hash = ""
+
+    def __init__(self, site: Site, emulator: Any) -> None:
+        self.site, self.emulated = site, emulator
+        self.accounts = emulator.emulator.accounts
         self.key, self.secret = secrets.token_hex(8), secrets.token_hex(8)
-        self.redirect_uri = f"{site.url}/oauth/callback/dropbox"
-        self.account = dropbox.emulator.accounts.register_account(EMAIL)
-        dropbox.emulator.accounts.register_app(self.key, self.secret, self.redirect_uri)
+        self.redirect_uri = f"{site.url}/oauth/callback/{self.path}"
+        self.register()
+
+    def register(self) -> None:
+        raise NotImplementedError
+
+    def add_account(self, email: str) -> None:
+        self.accounts.register_account(email)
+
+    def arrived(self, path: str) -> bytes:
+        raise NotImplementedError
+
+    def grants(self) -> int:
+        raise NotImplementedError
 
     def config(self, client: httpx.Client, **changes: Any) -> str:
-        credentials = {"app_key": self.key, "app_secret": self.secret}
-        card = create(client, {"provider": "dropbox", "display_name": "My <b>Dropbox</b>", "credentials": credentials,
+        credentials = dict(zip(self.fields, (self.key, self.secret), strict=True))
+        card = create(client, {"provider": self.provider, "display_name": "My <b>Cloud</b>", "credentials": credentials,
                                "destination_path": f"/{self.key}", **changes})  # fmt: skip
         return str(card["id"])
 
@@ -68,9 +89,47 @@ class App:
         return config
 
 
-@pytest.fixture
-def app(site: Site, dropbox: RunningDropbox) -> App:
-    return App(site, dropbox)
+class DropboxApp(App):
+    provider, path, fields = "dropbox", "dropbox", ("app_key", "app_secret")
+    page, offline, hash = "/oauth2/authorize", ("token_access_type", "offline"), "dropbox"
+    write_scope = ("files.content.write", "files.content.read")
+
+    def register(self) -> None:
+        self.add_account(EMAIL)
+        self.accounts.register_app(self.key, self.secret, self.redirect_uri)
+
+    def arrived(self, path: str) -> bytes:
+        store = self.emulated.emulator.store
+        entry = store.entry(self.accounts.register_account(EMAIL), path)
+        return bytes(store.blob_path(entry.blob).read_bytes())
+
+    def grants(self) -> int:
+        sql = "SELECT count(*) FROM refresh_tokens WHERE app = ?"
+        return int(self.emulated.emulator.store.run(sql, self.key)[0][0])
+
+
+class DriveApp(App):
+    provider, path, fields = "google_drive", "google-drive", ("client_id", "client_secret")
+    page, offline, hash = "/o/oauth2/v2/auth", ("access_type", "offline"), "sha256"
+    write_scope = ("drive.file", "drive.metadata.readonly")
+
+    def register(self) -> None:
+        self.add_account(EMAIL)
+        self.accounts.register_client(self.key, self.secret, self.redirect_uri)
+
+    def arrived(self, path: str) -> bytes:
+        store = self.emulated.emulator.store
+        (file,) = store.search(EMAIL, "name = ?", path.rsplit("/", 1)[1])
+        return bytes(store.blob_path(file.blob).read_bytes())
+
+    def grants(self) -> int:
+        sql = "SELECT count(*) FROM refresh_tokens WHERE client = ?"
+        return int(self.emulated.emulator.store.run(sql, self.key)[0][0])
+
+
+@pytest.fixture(params=["dropbox", "google_drive"])
+def app(request: pytest.FixtureRequest, site: Site, dropbox: RunningDropbox, drive: RunningDrive) -> App:
+    return DropboxApp(site, dropbox) if request.param == "dropbox" else DriveApp(site, drive)
 
 
 def test_s27_the_redirect_uri_is_shown_and_the_page_is_asked_with_state_pkce_and_offline_access(
@@ -80,9 +139,9 @@ def test_s27_the_redirect_uri_is_shown_and_the_page_is_asked_with_state_pkce_and
     assert begun["redirect_uri"] == app.redirect_uri
     url = urlsplit(begun["authorization_url"])
     asked = dict(parse_qsl(url.query))
-    assert f"{url.scheme}://{url.netloc}{url.path}" == f"{app.dropbox.url}/oauth2/authorize"
+    assert f"{url.scheme}://{url.netloc}{url.path}" == f"{app.emulated.url}{app.page}"
     assert (asked["client_id"], asked["redirect_uri"], asked["response_type"]) == (app.key, app.redirect_uri, "code")
-    assert (asked["code_challenge_method"], asked["token_access_type"]) == ("S256", "offline")
+    assert (asked["code_challenge_method"], asked[app.offline[0]]) == ("S256", app.offline[1])
     assert len(asked["code_challenge"]) == 43
     assert len(asked["state"]) >= 43
     assert asked["state"] not in app.begin(site.user, app.config(site.user))["authorization_url"]
@@ -93,7 +152,7 @@ def test_s27_after_consent_the_account_is_shown_and_what_waited_is_delivered(
 ) -> None:
     config = app.config(site.admin, path_template="$TARGET")
     card = site.admin.get(f"{CONFIGS}/{config}").json()
-    assert (card["needs_authorization"], card["credentials_set"]) == (True, ["app_secret"])
+    assert (card["needs_authorization"], card["credentials_set"]) == (True, [app.fields[1]])
     number = observe(site.admin, config)
     name, data = new_name(), fits_bytes()
     site.ingest(data, f"{name}.fits", observation=str(number))
@@ -104,25 +163,22 @@ def test_s27_after_consent_the_account_is_shown_and_what_waited_is_delivered(
     page = app.agree(browser, app.begin(site.admin, config))
     assert page.status_code == 200
     assert EMAIL in page.text
-    assert "<b>Dropbox" not in page.text
+    assert "<b>Cloud" not in page.text
     site.settle()
     card = site.admin.get(f"{CONFIGS}/{config}").json()
     assert (card["needs_authorization"], card["account"]) == (False, EMAIL)
-    assert card["credentials_set"] == ["app_secret", "refresh_token"]
+    assert card["credentials_set"] == [app.fields[1], "refresh_token"]
     done = eventually(
         lambda: (row := site.admin.get(f"/api/v1/transfers/{waiting['id']}").json())["status"] == "completed" and row,
         "it wasn't delivered",
     )
-    assert "dropbox" in done["verified"]
-    store = app.dropbox.emulator.store
-    entry = store.entry(app.account, done["destination_path"])
-    assert entry is not None
-    assert store.blob_path(entry.blob).read_bytes() == data
+    assert app.hash in done["verified"]
+    assert app.arrived(done["destination_path"]) == data
     authorized = [one for one in story(site.admin, "storage-config", config) if one["event"].endswith("authorized")]
     assert [(one["actor"], one["via"]) for one in authorized] == [("admin", "oauth")]
 
 
-def test_s29_a_dropbox_is_tested(site: Site, app: App, browser: httpx.Client) -> None:
+def test_s29_an_authorized_destination_is_tested(site: Site, app: App, browser: httpx.Client) -> None:
     waiting = app.config(site.user)
     checks = site.user.post(f"{CONFIGS}/{waiting}/test").json()["checks"]
     assert [(check["name"], check["ok"]) for check in checks] == [("credentials", False)]
@@ -152,7 +208,8 @@ def test_s27_a_state_that_is_unknown_missing_or_anothers_is_refused(
         assert "Start again from the storage configuration" in answer.text
     begun = app.begin(site.user, app.config(site.user))
     state = parse_qs(urlsplit(begun["authorization_url"]).query)["state"][0]
-    other = browser.get(f"{site.url}/oauth/callback/google-drive?{urlencode({'state': state, 'code': 'x'})}")
+    wrong = {"dropbox": "google-drive", "google-drive": "dropbox"}[app.path]
+    other = browser.get(f"{site.url}/oauth/callback/{wrong}?{urlencode({'state': state, 'code': 'x'})}")
     assert other.status_code == 400
     assert "another provider" in other.text
     assert site.events() == before + 2, "only the configuration was made, which waits for its authorization"
@@ -171,7 +228,7 @@ def test_s27_a_refusal_says_so_and_uses_the_state_up(site: Site, app: App, brows
     assert "<script>" not in odd.text
 
 
-def test_s27_a_code_that_isnt_dropboxs_says_what_to_check(site: Site, app: App, browser: httpx.Client) -> None:
+def test_s27_a_code_that_isnt_the_providers_says_what_to_check(site: Site, app: App, browser: httpx.Client) -> None:
     begun = app.begin(site.user, app.config(site.user))
     state = parse_qs(urlsplit(begun["authorization_url"]).query)["state"][0]
     answer = browser.get(f"{app.redirect_uri}?{urlencode({'state': state, 'code': 'made-up'})}")
@@ -192,14 +249,14 @@ def test_s27_permissions_that_were_not_given_are_named(
     site: Site, app: App, browser: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = app.begin(site.user, app.config(site.user))
-    begun["authorization_url"] = begun["authorization_url"].replace("files.content.write", "files.content.read")
+    begun["authorization_url"] = begun["authorization_url"].replace(*app.write_scope)
     answer = app.agree(browser, begun)
     assert answer.status_code == 400
-    assert "files.content.write" in answer.text
+    assert app.write_scope[0] in answer.text
 
 
 def test_s28_another_account_takes_the_place_of_the_first(site: Site, app: App, browser: httpx.Client) -> None:
-    app.dropbox.emulator.accounts.register_account("ben@example.org")
+    app.add_account("ben@example.org")
     config = app.authorized(site.user, browser)
     assert app.agree(browser, app.begin(site.user, config), hint="ben@example.org").status_code == 200
     site.settle()
@@ -222,22 +279,21 @@ def test_a_provider_that_asks_nobody_says_so(site: Site) -> None:
 
 def test_s45_a_new_secret_alone_is_no_authorization(site: Site, app: App) -> None:
     config = app.config(site.user)
-    edited = site.user.patch(f"{CONFIGS}/{config}", json={"credentials": {"app_secret": "another"}})
+    edited = site.user.patch(f"{CONFIGS}/{config}", json={"credentials": {app.fields[1]: "another"}})
     assert edited.json()["needs_authorization"]
 
 
 def test_s25_deleting_gives_the_authorization_back(site: Site, app: App, browser: httpx.Client) -> None:
     config = app.authorized(site.user, browser)
     assert site.user.delete(f"{CONFIGS}/{config}").status_code == 204
-    rows = app.dropbox.emulator.store.run("SELECT count(*) FROM refresh_tokens WHERE app = ?", app.key)
-    assert rows == [(0,)]
+    assert app.grants() == 0
     assert site.core.vault.get(config) == {}
 
 
 def test_s22_no_answer_holds_a_token_or_a_secret(site: Site, app: App, browser: httpx.Client) -> None:
     config = app.authorized(site.user, browser)
     site.user.post(f"{CONFIGS}/{config}/test")
-    hidden = [app.secret, *app.dropbox.emulator.accounts.tokens()]
+    hidden = [app.secret, *app.accounts.tokens()]
     for route in (CONFIGS, f"{CONFIGS}/{config}", f"/api/v1/audit/storage-config/{config}"):
         text = site.user.get(route).text
         assert [one for one in hidden if one in text] == []

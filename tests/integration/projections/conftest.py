@@ -158,6 +158,8 @@ def write_a_little_of_everything(writer: Writer) -> int:
         FileDeletedFromServer(frame_id=7, version_id=601, path="p", key="k", justified_by=("v601-cfg-1",)),
     )
     writer.write(frames.stream_of(basename(7)), FrameDeleted(frame_id=8, versions=()))
+    for kind in ("organization", "project"):
+        _group(writer, kind)
     writer.file(20, related=(basename(7), basename(8)))  # the first of them has just gone
     writer.file(7)
     writer.file(21, related=(basename(1), basename(30), basename(2)))
@@ -166,11 +168,27 @@ def write_a_little_of_everything(writer: Writer) -> int:
     writer.file(30)
     writer.file(31)
     _thumbnails(writer)
-    for kind in ("organization", "project"):
-        _group(writer, kind)
     for number, outcome in enumerate(("completed", "failed", "cancelled", "pending", "running")):
         _transfer(writer, number, outcome)
     return writer.write(config, storage_configs.StorageConfigDeleted())
+
+
+def _group(writer: Writer, kind: groups.GroupKind) -> None:
+    writer.write(
+        groups.stream_of(kind, "g1"),
+        groups.GroupCreated(id="g1", kind=kind, name="Survey", owner="ada"),
+        groups.GroupRenamed(name="Galaxy Survey"),
+        groups.MemberSet(username="ben", permissions=()),
+        groups.MemberSet(username="ben", permissions=("can_manage_members",)),
+        groups.MemberSet(username="eve", permissions=("can_manage_storage",)),
+        groups.OwnershipTransferred(owner="ben", former="ada"),
+        groups.MemberRemoved(username="eve"),
+    )
+    writer.write(
+        groups.stream_of(kind, "g2"),
+        groups.GroupCreated(id="g2", kind=kind, name="Short-lived", owner="ada"),
+        groups.GroupDeleted(),
+    )
 
 
 def _thumbnails(writer: Writer) -> None:
@@ -194,24 +212,6 @@ def _thumbnails(writer: Writer) -> None:
         frames.stream_of(basename(41)),
         ThumbnailAdded(frame_id=42, thumbnail=lone),
         FrameDeleted(frame_id=42, versions=(), thumbnails=(lone,)),
-    )
-
-
-def _group(writer: Writer, kind: groups.GroupKind) -> None:
-    writer.write(
-        groups.stream_of(kind, "g1"),
-        groups.GroupCreated(id="g1", kind=kind, name="Survey", owner="ada"),
-        groups.GroupRenamed(name="Galaxy Survey"),
-        groups.MemberSet(username="ben", permissions=()),
-        groups.MemberSet(username="ben", permissions=("can_manage_members",)),
-        groups.MemberSet(username="eve", permissions=("can_manage_storage",)),
-        groups.OwnershipTransferred(owner="ben", former="ada"),
-        groups.MemberRemoved(username="eve"),
-    )
-    writer.write(
-        groups.stream_of(kind, "g2"),
-        groups.GroupCreated(id="g2", kind=kind, name="Short-lived", owner="ada"),
-        groups.GroupDeleted(),
     )
 
 

@@ -92,6 +92,26 @@ def test_a40_a_thumbnail_is_added_replaced_and_removed() -> None:
     assert after(ARRIVED, added, ThumbnailRemoved(frame_id=1000, thumbnail=thumbnail(5))).thumbnails == ()
 
 
+def test_a37_an_edit_that_changes_nothing_is_no_event() -> None:
+    frame = after(ARRIVED)
+    assert frames.amend(frame, {"target_name": ARRIVED.record.target_name}) == ()
+    assert frames.amend(frame, {}) == ()
+    (amended,) = frames.amend(frame, {"target_name": "M 33"})
+    assert isinstance(amended, FrameAmended)
+    assert (amended.record.target_name, amended.has_headers) == ("M 33", False)
+
+
+def test_a37_another_set_of_related_frames_says_what_is_added_and_removed() -> None:
+    frame = after(file_processed("m31", version(1), related=("a", "waiting")))
+    (change,) = frames.relate(frame, ("b", "a", "b", "m31"), ("a", "naming"))
+    assert (change.added, change.removed) == (("b",), ("waiting", "naming"))
+    changed = frames.fold([*recorded(file_processed("m31", version(1), related=("a", "waiting")), change)])
+    assert changed.record is not None
+    assert changed.record.related == ("a", "b")
+    assert frames.relate(frame, ("a", "waiting"), ("a", "waiting")) == ()
+    assert frames.relate(frame, (), ())[0].removed == ("a", "waiting")
+
+
 def test_the_stream_follows_from_the_basename() -> None:
     assert frames.stream_of("m31") == "frame:m31"
 
