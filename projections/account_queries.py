@@ -38,9 +38,10 @@ class AccountQueries:
         return rows[0] if rows else None
 
     async def tokens(self, username: str) -> Rows:
-        """The hashes of an account's tokens and when they were made, newest first."""
+        """The hashes of an account's tokens and when they were made, the newest thousand."""
         return await self._rows(
-            "SELECT hash, issued_at FROM read_accounts.token WHERE username = %s ORDER BY issued_at DESC, hash",
+            "SELECT hash, issued_at FROM read_accounts.token WHERE username = %s ORDER BY issued_at DESC, hash "
+            "LIMIT 1000",
             username,
         )
 

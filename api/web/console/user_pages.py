@@ -115,13 +115,15 @@ async def change_rights(request: AnyRequest) -> Response[Any] | Redirect:
         active="active" in form,
         proposals=proposals_in(form.get("proposals", "")),
     )
+    if "active" not in form:
+        await in_thread(core.sessions.end_all, username)
     await _in_force(serving, viewer, position)
     return go_to(address(username), "changed" if position > before else "nothing")
 
 
 @post("/user/password")
 async def change_password(request: AnyRequest) -> Response[Any] | Redirect:
-    """Set a password."""
+    """Set a password. Whoever is logged in with the old one is out, but for the superuser who changes their own."""
     viewer, username = await changer(request), _name(request)
     form = await form_of(request)
     serving, core = serving_of(request), serving_of(request).core
@@ -134,7 +136,9 @@ async def change_password(request: AnyRequest) -> Response[Any] | Redirect:
         raise
     except StarferryError as error:
         return await _page(request, viewer, username, complaint=str(error), status=400)
-    serving.gate.wrote(viewer.username, position)
+    if username != viewer.username:
+        await in_thread(core.sessions.end_all, username)
+    await _in_force(serving, viewer, position)
     return go_to(address(username), "password")
 
 

@@ -244,6 +244,18 @@ def test_a46_a_password_is_set_and_an_unfit_one_is_refused(site: Site, boss: htt
     assert site.anonymous.post("/api-token-auth/", json=body).status_code == 200
 
 
+def test_a46_a_new_password_and_a_closed_account_end_the_sessions(site: Site, boss: httpx.Client) -> None:
+    staff = browser(site, "in-two-places", staff=True)
+    page(staff, "/admin/")
+    assert send(boss, "/admin/user/password?name=in-two-places", password="another good one").status_code == 303
+    assert staff.get("/admin/").status_code == 302
+    other = browser(site, "dismissed", staff=True)
+    page(other, "/admin/")
+    assert send(boss, "/admin/user/rights?name=dismissed", is_staff="on").status_code == 303
+    assert send(boss, "/admin/user/rights?name=dismissed", is_staff="on", active="on").status_code == 303
+    assert other.get("/admin/").status_code == 302, "coming back needs the password"
+
+
 def test_a46_a_token_is_shown_once_and_can_be_revoked(site: Site, boss: httpx.Client) -> None:
     site.new_user("program")
     site.settle()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from urllib.parse import urlsplit
 
 import pytest
 
+from api.read_gate import WAIT_SECONDS
 from tests.records import record
 from tests.site import Site
 
@@ -145,3 +147,10 @@ def test_a45_what_came_through_can_be_read_again(site: Site) -> None:
     assert site.admin.get(f"/frames/{created['id']}/headers/").json()["data"]["OBJECT"] == odd
     assert site.admin.get("/frames/", params={"OBJECT": odd}).json()["count"] == 1
     assert not site.failures()
+
+
+def test_a45_nobody_waits_for_an_event_that_is_not_there(site: Site) -> None:
+    begun = time.monotonic()
+    answer = site.user.get("/frames/", headers={"starferry-position": str(10**15)})
+    assert answer.status_code == 200
+    assert time.monotonic() - begun < WAIT_SECONDS
