@@ -6,7 +6,7 @@ PORT ?= 8000
 # of the archive that `make bench` measures
 FRAMES ?= 500000
 
-.PHONY: demo up test conformance-venvs venv lint types layers check bench clean
+.PHONY: demo up test conformance-venvs venv lint types layers check bench fuzz clean
 
 venv: $(VENV)/.ready
 
@@ -42,6 +42,9 @@ check: layers types lint
 
 bench: venv
 	$(BIN)/python -m tests.benchmarks --frames $(FRAMES)
+
+fuzz: venv
+	$(BIN)/python -m tests.fuzz
 
 clean:
 	rm -rf $(VENV) .conformance demo-data build *.egg-info

@@ -9,14 +9,12 @@ from typing import Any
 import psycopg
 import structlog
 from litestar import Litestar, Response, Router
-from litestar.config.cors import CORSConfig
 from litestar.exceptions import HTTPException
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import Message, Scope
 
 from api import files, health, thumbnail_files
 from api.bootstrap import open_core
+from api.front_door import FrontDoor
 from api.ocs import (
     aggregate,
     answers,
@@ -24,14 +22,19 @@ from api.ocs import (
     frames,
     login,
     other,
+    portal_push,
+    session_pages,
     thumbnails,
     unpacked,
     zip_download,
 )
+from api.ocs import description as ocs_description
 from api.ocs.negotiation import negotiate
 from api.serving import AnyRequest, open_serving
 from api.settings import Settings
 from api.v1 import audit, authorization, description, groups, ingest, observations, problems, storage_configs, transfers
+from api.web import pages, reference
+from api.web.console.router import CONSOLE
 from domain.errors import RetryLater
 
 logger = structlog.get_logger()
@@ -84,6 +87,12 @@ OCS = Router(
         other.health,
         login.token_for_password,
         aggregate.aggregate,
+        login.revoke_token,
+        portal_push.add_or_update_user,
+        session_pages.login_page,
+        session_pages.log_in,
+        session_pages.logout_page,
+        session_pages.log_out,
         frames.router,
         frame_changes.router,
         thumbnails.router,
@@ -95,6 +104,7 @@ OCS = Router(
 )
 OTHERS: list[Any] = [
     other.robots,
+    ocs_description.openapi,
     files.download,
     authorization.callback,
     thumbnail_files.picture,
@@ -102,6 +112,9 @@ OTHERS: list[Any] = [
     health.alive,
     health.ready,
     health.metrics,
+    pages.style,
+    reference.archive_reference,
+    reference.own_reference,
 ]
 
 
@@ -115,24 +128,18 @@ def create_app(settings: Settings, conninfo: str) -> Litestar:
                 app.state.serving = serving
                 yield
 
-    return Litestar(
-        route_handlers=[OCS, *OTHERS, OWN_API],
+    app = Litestar(
+        route_handlers=[OCS, *OTHERS, OWN_API, CONSOLE],
         lifespan=[lifespan],
         exception_handlers={**answers.EXCEPTION_HANDLERS, HTTPException: _framework, Exception: _unexpected},
         before_send=[_add_headers],
-        cors_config=CORSConfig(
-            allow_origins=["*"],
-            allow_methods=["DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT"],
-            allow_headers=["accept", "authorization", "content-type", "user-agent", "x-csrftoken", "x-requested-with"],
-            max_age=86400,
-        ),
-        openapi_config=OpenAPIConfig(
-            title="Starferry", version="1", path="/openapi", render_plugins=[JsonRenderPlugin(path="/openapi.json")]
-        ),
+        openapi_config=None,
         request_max_body_size=MAX_BODY,
         multipart_form_part_limit=MAX_PARTS,
         logging_config=None,
     )
+    app.asgi_handler = FrontDoor(app.asgi_handler)
+    return app
 
 
 def _unexpected(request: AnyRequest, error: Exception) -> Response[Any]:

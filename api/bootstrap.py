@@ -33,6 +33,10 @@ from adapters.fits.stored_paths import stored_path, stored_thumbnail_path
 from adapters.jobs.queue import ProcrastinateJobs
 from adapters.jobs.workers import PostgresWorkers
 from adapters.passwords import PostgresPasswords
+from adapters.portal.client import HttpPortal
+from adapters.portal.exchange import PortalHttp
+from adapters.portal.tags import PortalTags
+from adapters.sessions import PostgresSessions
 from adapters.sky.spherical_sky import SphericalSky
 from adapters.vault.keyring import open_keyring
 from adapters.vault.postgres_vault import PostgresVault
@@ -80,6 +84,8 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
     store: FileStore
     vault: PostgresVault
     passwords: PostgresPasswords
+    sessions: PostgresSessions
+    portal: HttpPortal | None
     jobs: ProcrastinateJobs
     lookups: ReadModelLookups
     destinations: Destinations
@@ -202,6 +208,8 @@ def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
         store=_open_store(settings, clock),
         vault=vault,
         passwords=PostgresPasswords(pool),
+        sessions=PostgresSessions(pool),
+        portal=_open_portal(settings),
         jobs=jobs,
         lookups=ReadModelLookups(pool),
         destinations=Destinations(settings["STARFERRY_FOLDER_ROOTS"], PostgresFolderIds(pool), endpoints),
@@ -225,7 +233,21 @@ def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
 def _frame_reader(settings: Settings) -> FrameReader:
     from adapters.fits.reader import FitsReader
 
-    return FitsReader(FitsSettings.from_environment(settings.environment))
+    base, token = settings["OBSERVATION_PORTAL_BASE_URL"], settings["OBSERVATION_PORTAL_API_TOKEN"]
+    tags = PortalTags(PortalHttp(timeout=5.0, pause=30.0), base, token) if base else None
+    return FitsReader(FitsSettings.from_environment(settings.environment), proposal_tags=tags)
+
+
+def _open_portal(settings: Settings) -> HttpPortal | None:
+    if not settings["OAUTH_PROFILE_URL"]:
+        return None
+    return HttpPortal(
+        PortalHttp(),
+        profile_url=settings["OAUTH_PROFILE_URL"],
+        token_url=settings["OAUTH_TOKEN_URL"],
+        client_id=settings["OAUTH_CLIENT_ID"],
+        secret=settings["OAUTH_CLIENT_SECRET"],
+    )
 
 
 def _open_store(settings: Settings, clock: SystemClock) -> FileStore:

@@ -44,7 +44,10 @@ class ReadGate:
         """Wait for the actor's own writes, and for a position that the request names."""
         position = self._written.get(actor, 0) if actor else 0
         if asked and asked.isascii() and asked.isdecimal() and len(asked) < 19:
-            position = max(position, int(asked))
+            wanted = int(asked)
+            if wanted > max(position, self._reached):
+                wanted = min(wanted, await self._head())
+            position = max(position, wanted)
         needed.set(position)
         if position > self._reached:
             await self._wait(position)
@@ -52,10 +55,7 @@ class ReadGate:
     async def catch_up(self) -> bool:
         """Wait for all that is in the log now; false when the read models had it already. For misses: what isn't
         found may have been written through another process a moment ago."""
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute("SELECT max(notification_id) FROM starferry.starferry_events")
-            row = await cursor.fetchone()
-        head = int(row[0] or 0) if row else 0
+        head = await self._head()
         elsewhere = self._replicated and needed.get() < head
         needed.set(max(head, needed.get()))
         if head <= self._reached:
@@ -63,6 +63,13 @@ class ReadGate:
         before = self._reached
         await self._wait(head)
         return elsewhere or self._reached > before
+
+    async def _head(self) -> int:
+        """The position of the newest event: nobody need wait for what hasn't been written."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute("SELECT max(notification_id) FROM starferry.starferry_events")
+            row = await cursor.fetchone()
+        return int(row[0] or 0) if row else 0
 
     async def _wait(self, position: int) -> None:
         deadline = time.monotonic() + WAIT_SECONDS

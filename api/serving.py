@@ -7,10 +7,8 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any, TypeVar
 
-import anyio
 import msgspec
 import psycopg
 from litestar import Request
@@ -19,17 +17,28 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.configdb import ConfigurationTypes
 from adapters.event_store.group_commit import GroupCommitLog
 from adapters.event_store.numbers import AsyncNumbers
-from api.bootstrap import Core
+from adapters.portal.questions import PortalQuestions
+from adapters.throttle_counts import PostgresThrottleCounts
+from api.bootstrap import Core, link_key
+from api.csrf import Csrf
+from api.password_login import PasswordLogin
+from api.password_pace import PasswordPace
+from api.portal_calls import PortalCalls
+from api.portal_proposals import PortalProposals
+from api.portal_users import PortalUsers
 from api.read_gate import HEADER, ReadGate
 from api.replica import FramesPool, Pool
 from api.security import Authenticator
 from api.settings import Settings
+from api.threads import in_thread as in_thread
+from api.throttles import Throttles
 from application.permissions import Principal
 from domain.event import Cause
 from domain.frames import FrameVersion
 from projections.delivery_queries import DeliveryQueries
 from projections.facets.query import FacetQueries
 from projections.frames.files import FileQueries
+from projections.frames.proposals import ProposalQueries
 from projections.frames.query import FrameQueries
 from projections.frames.rows import Link, path_links
 from projections.frames.thumbnails import ThumbnailLink, ThumbnailQueries
@@ -54,17 +63,30 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     numbers: AsyncNumbers
     gate: ReadGate
     authenticator: Authenticator
+    passwords: PasswordLogin
+    throttles: Throttles
     frames: FrameQueries
     thumbnails: ThumbnailQueries
     facets: FacetQueries
     files: FileQueries
+    proposals: ProposalQueries
     deliveries: DeliveryQueries
     groups: GroupQueries
     types: ConfigurationTypes
 
-    async def viewer(self, request: AnyRequest) -> Principal:
-        """Who asks, once their own writes can be read."""
-        principal = await self.authenticator.principal(request.headers.get("authorization"))
+    async def asker(self, request: AnyRequest, *, throttled: bool = True) -> Principal:
+        """Who asks: by token, session or bearer token. Counts the request unless told not to.
+
+        Raises as Authenticator.asker, and Throttled.
+        """
+        principal = await self.authenticator.asker(request)
+        if throttled:
+            self.throttles.count(principal, request)
+        return principal
+
+    async def viewer(self, request: AnyRequest, *, throttled: bool = True) -> Principal:
+        """Who asks, once their own writes can be read. Raises as `asker`."""
+        principal = await self.asker(request, throttled=throttled)
         await self.gate.settle(principal.username, request.headers.get(HEADER))
         return principal
 
@@ -104,11 +126,16 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
     gate = ReadGate(pool)
     types = ConfigurationTypes(core.settings["CONFIGURATION_TYPES"], core.settings["CONFIGDB_URL"])
     wait = await in_thread(types.refresh) if types.changing else 0.0
-    asking = asyncio.create_task(_keep_asking(types, wait))
     replica = await _open_replica(core)
     gate = ReadGate(pool, replicated=replica is not None)
     reads: Any = pool if replica is None else FramesPool(pool, replica)
     facets = FacetQueries(pool)
+    calls = PortalCalls(core.portal)
+    lists = PortalProposals(calls, PortalQuestions(pool), core.log, core.vault, core.clock, gate)
+    portal = PortalUsers(calls, lists, core.log, core.vault, core.clock, gate)
+    csrf = Csrf(link_key(core.settings), core.settings["STARFERRY_PUBLIC_URL"])
+    throttles = _throttles(core, pool)
+    background = [asyncio.create_task(_keep_asking(types, wait)), asyncio.create_task(throttles.keep_flushing())]
     try:
         yield Serving(
             core=core,
@@ -116,19 +143,25 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             log=GroupCommitLog(pool),
             numbers=AsyncNumbers(pool),
             gate=gate,
-            authenticator=Authenticator(pool, gate),
+            authenticator=Authenticator(pool, gate, csrf, portal),
+            passwords=PasswordLogin(core.passwords, portal, PasswordPace()),
+            throttles=throttles,
             frames=FrameQueries(reads, core.sky, facets, files_url=files_url(core.settings)),
             thumbnails=ThumbnailQueries(reads),
             facets=facets,
             files=FileQueries(pool),
+            proposals=ProposalQueries(pool),
             deliveries=DeliveryQueries(pool),
             groups=GroupQueries(pool),
             types=types,
         )
     finally:
-        asking.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asking
+        for task in background:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        with contextlib.suppress(psycopg.Error):
+            await throttles.flush()
         await pool.close()
         if replica is not None:
             await replica.close()
@@ -143,6 +176,15 @@ async def _open_replica(core: Core) -> Pool | None:
     replica: Pool = AsyncConnectionPool(conninfo, min_size=1, max_size=POOL_SIZE, kwargs=kwargs, open=False)
     await replica.open()
     return replica
+
+
+def _throttles(core: Core, pool: AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]]) -> Throttles:
+    return Throttles(
+        PostgresThrottleCounts(pool),
+        anonymous=core.settings["STARFERRY_THROTTLE_ANONYMOUS"],
+        user=core.settings["STARFERRY_THROTTLE_USER"],
+        trusted=core.settings["STARFERRY_TRUSTED_PROXIES"],
+    )
 
 
 async def _keep_asking(types: ConfigurationTypes, wait: float) -> None:
@@ -172,8 +214,3 @@ def files_url(settings: Settings) -> str:
 def cause(principal: Principal, via: str, reason: str = "") -> Cause:
     """Who and through which way in, with a new correlation id."""
     return Cause(actor=principal.username, via=via, correlation=secrets.token_hex(8), reason=reason)
-
-
-async def in_thread(work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Run blocking work off the event loop."""
-    return await anyio.to_thread.run_sync(partial(work, *args, **kwargs))

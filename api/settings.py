@@ -18,7 +18,9 @@ import msgspec
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.fits.settings import FitsSettings
+from api.client_address import parse_networks
 from api.ocs_names import HEADER_RULES, WITHOUT_EFFECT
+from api.rates import parse_rate
 from domain.errors import Misconfigured
 from domain.retention import GUIDE_RULE, RetentionRule
 
@@ -101,6 +103,13 @@ def _loopback_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _web_url(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.username):
+        raise ValueError
+    return value
+
+
 def _one_of(*choices: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value not in choices:
@@ -171,6 +180,25 @@ SETTINGS = {
             "redirect",
             "whether downloads from the s3 store are redirected to it or served by the API",
             _one_of("redirect", "serve"),
+        ),
+        Setting(
+            "OAUTH_PROFILE_URL", "", "the portal's profiles, such as https://…/api/profile/; empty: none", _web_url
+        ),
+        Setting("OAUTH_TOKEN_URL", "", "where the portal takes passwords, such as https://…/o/token/", _web_url),
+        Setting("OAUTH_CLIENT_ID", "", "our name at the portal's token endpoint"),
+        Setting("OAUTH_CLIENT_SECRET", "", "our secret at the portal's token endpoint", _text, True),
+        Setting("OAUTH_SERVER_KEY", "", "what the portal pushes users with; empty: it may not", _text, True),
+        Setting("OBSERVATION_PORTAL_BASE_URL", "", "the portal whose proposal tags decide on public dates", _web_url),
+        Setting("OBSERVATION_PORTAL_API_TOKEN", "", "our token for these tags", _text, True),
+        Setting(
+            "STARFERRY_THROTTLE_ANONYMOUS", "1000/day", "requests of an address: N/second … N/day, off", parse_rate
+        ),
+        Setting("STARFERRY_THROTTLE_USER", "50000/day", "requests of a user: N/second … N/day, or off", parse_rate),
+        Setting(
+            "STARFERRY_TRUSTED_PROXIES",
+            "127.0.0.0/8,::1",
+            "addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed",
+            parse_networks,
         ),
         Setting("STARFERRY_DATA", "./data", "folder for everything that is kept on this machine"),
         Setting(

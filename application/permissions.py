@@ -79,7 +79,7 @@ def may_receive(owner: Account, frame: Frame, now: datetime) -> DeliveryRight:
     whose headers name the observation's number. Anything else stays where it is: a number is easily guessed.
     """
     record = frame.record
-    if owner.is_superuser or frame.assigned or (record is not None and record.proposal_id in owner.proposals):
+    if owner.is_superuser or frame.assigned or (record is not None and record.proposal_id in owner.all_proposals):
         return "own"
     public = record is not None and record.public_date is not None and record.public_date < now
     return "copy" if public else "none"

@@ -17,6 +17,7 @@
     │   ├── StreamConflict    somebody else appended first: load again and decide again
     │   └── NotAllowedNow     a rule of the aggregate forbids this in its present state
     ├── RetryLater            nothing is wrong with the request; try again        HTTP 503
+    ├── Throttled             too many requests of the same asker: wait           HTTP 429
     ├── NeedsAuthorization    the owner must authorize the destination again
     ├── DestinationPaused     quota or daily limit: the destination waits, no attempt is used up
     ├── GiveUp                no retry can mend it
@@ -27,6 +28,8 @@ A message is one plain sentence for the person who meets it. It never holds a se
 """
 
 from __future__ import annotations
+
+from math import ceil
 
 
 class StarferryError(Exception):
@@ -107,6 +110,16 @@ class RetryLater(StarferryError):
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class Throttled(StarferryError):
+    """The asker has used up what they may ask for; more is free in `wait` seconds (at least 1)."""
+
+    def __init__(self, wait: float) -> None:
+        self.wait = max(1, ceil(wait))
+        super().__init__(
+            f"Request was throttled. Expected available in {self.wait} second{'' if self.wait == 1 else 's'}."
+        )
 
 
 class NeedsAuthorization(StarferryError):

@@ -1,22 +1,37 @@
-"""The accounts read model: who comes in with which token."""
+"""The accounts read model: who comes in with which token.
+
+`proposals` were granted by an operator, `learned` come from the portal; `synced` says that the portal knows the user,
+`portal_token` is the hash of the token that it gave them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from domain.accounts import AccountChanged, AccountCreated, TokenIssued, TokenRevoked
+from domain.accounts import (
+    AccountChanged,
+    AccountCreated,
+    AccountSynced,
+    ProposalsLearned,
+    TokenIssued,
+    TokenRevoked,
+)
 from domain.event import Recorded
 from projections.projection import Cursor
 
 TABLES = """
 CREATE TABLE account (
     username text PRIMARY KEY, is_superuser boolean NOT NULL, is_staff boolean NOT NULL, active boolean NOT NULL,
-    proposals text[] NOT NULL, created_at timestamptz NOT NULL
+    proposals text[] NOT NULL, created_at timestamptz NOT NULL,
+    learned text[] NOT NULL DEFAULT '{}', synced boolean NOT NULL DEFAULT false, portal_token text NOT NULL DEFAULT ''
 );
 CREATE TABLE token (hash text PRIMARY KEY, username text NOT NULL, issued_at timestamptz NOT NULL);
 """
 
-INDEXES = "CREATE INDEX token_username ON token (username);"
+INDEXES = """
+CREATE INDEX token_username ON token (username);
+CREATE INDEX account_portal_token ON account (portal_token) WHERE portal_token <> '';
+"""
 
 
 class AccountsProjection:
@@ -25,7 +40,10 @@ class AccountsProjection:
     name = "accounts"
     tables = TABLES
     indexes = INDEXES
-    topics = frozenset(event.topic for event in (AccountCreated, AccountChanged, TokenIssued, TokenRevoked))
+    topics = frozenset(
+        event.topic
+        for event in (AccountCreated, AccountChanged, AccountSynced, ProposalsLearned, TokenIssued, TokenRevoked)
+    )
 
     def apply(self, cursor: Cursor, events: Sequence[Recorded]) -> None:
         """See Projection.apply."""
@@ -42,6 +60,16 @@ class AccountsProjection:
                         "UPDATE account SET is_superuser = %s, is_staff = %s, active = %s, proposals = %s "
                         "WHERE username = %s",
                         (event.is_superuser, event.is_staff, event.active, list(event.proposals), username),
+                    )
+                case AccountSynced() as event:
+                    cursor.execute(
+                        "UPDATE account SET is_superuser = %s, is_staff = %s, portal_token = %s, synced = true "
+                        "WHERE username = %s",
+                        (event.is_superuser, event.is_staff, event.portal_token, username),
+                    )
+                case ProposalsLearned() as event:
+                    cursor.execute(
+                        "UPDATE account SET learned = %s WHERE username = %s", (list(event.proposals), username)
                     )
                 case TokenIssued() as event:
                     cursor.execute(

@@ -88,9 +88,10 @@ class Site:
         create_token(core.log, core.clock, CAUSE, name, token)
         return token
 
-    def client(self, token: str | None = None, *, url: str = "") -> httpx.Client:
-        """A client in the name of a token's user, open until the site closes."""
-        headers = {"Authorization": f"Token {token}"} if token else {}
+    def client(self, token: str | None = None, *, url: str = "", **headers: str) -> httpx.Client:
+        """A client in the name of a token's user, open until the site closes; `headers` with `_` for `-`."""
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        headers |= {"Authorization": f"Token {token}"} if token else {}
         client = httpx.Client(base_url=url or self.url, headers=headers, timeout=20, trust_env=False)
         client.event_hooks["response"].append(self._remember)
         return self._stack.enter_context(client)

@@ -28,6 +28,10 @@ MAX_EVENTS = 500
 MAX_BYTES = 4_000_000
 """A transaction stays small enough that those who wait behind it don't notice."""
 
+MOST_WAITING = 5_000
+"""Commits that may wait for their turn: some seconds' worth. Beyond that a client hears at once that it must try later,
+instead of waiting until it gives up."""
+
 _Member = tuple[Commit, list[StoredRow], "asyncio.Future[int]"]
 
 
@@ -41,7 +45,11 @@ class GroupCommitLog:
         self._writer: asyncio.Task[None] | None = None
 
     async def append(self, commit: Commit) -> int:
-        """See EventLog.append."""
+        """See EventLog.append. Raises RetryLater too when too many commits wait already."""
+        if len(self._waiting) >= MOST_WAITING:
+            raise RetryLater(
+                "More is being written than the archive can keep up with; try again shortly.", retry_after=2
+            )
         stored = self.mapper.stored_commit(commit)
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.append((commit, stored, future))

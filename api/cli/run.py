@@ -62,6 +62,7 @@ def api(host: str, port: int, data: Path | None) -> None:
             log_level="warning",
             timeout_graceful_shutdown=5,
             server_header=False,
+            forwarded_allow_ips=settings.texts["STARFERRY_TRUSTED_PROXIES"],
         )
 
 

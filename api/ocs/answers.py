@@ -8,6 +8,7 @@ from litestar import Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 
 from api.ocs.filters import FilterErrors
+from api.ocs.negotiation import allowing_head
 from api.ocs.record_body import BodyErrors
 from api.serving import AnyRequest
 from domain.errors import (
@@ -17,6 +18,7 @@ from domain.errors import (
     NotFound,
     RetryLater,
     StarferryError,
+    Throttled,
     Unauthenticated,
 )
 from projections.frames.rows import encode
@@ -64,6 +66,8 @@ def domain_error(_: AnyRequest, error: StarferryError) -> Response[bytes]:
             return detail(404, str(error))
         case RetryLater():
             return detail(503, str(error), {"Retry-After": str(int(error.retry_after or 5))})
+        case Throttled():
+            return detail(429, str(error), {"Retry-After": str(error.wait)})
         case _:
             return detail(409, str(error))
 
@@ -72,11 +76,17 @@ def http_error(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     """Errors that the framework finds."""
     match error:
         case MethodNotAllowedException():
-            return detail(405, f'Method "{request.method}" not allowed.', dict(error.headers or {}))
+            return detail(405, f'Method "{request.method}" not allowed.', allowed_methods(error))
         case NotFoundException():
             return detail(404, "Not found.")
         case _:
             return detail(error.status_code, error.detail)
+
+
+def allowed_methods(error: HTTPException) -> dict[str, str]:
+    """The headers of a refused method: every route also knows OPTIONS, and HEAD where it knows GET."""
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    return {"Allow": allowing_head(headers["allow"])} if "allow" in headers else {}
 
 
 EXCEPTION_HANDLERS: dict[Any, Any] = {

@@ -122,7 +122,7 @@ async def found(serving: Serving, ask: Callable[[], Awaitable[T | None]]) -> T:
 async def create_frame(request: AnyRequest) -> Response[bytes]:
     """Record a frame whose file the OCS ingester has stored."""
     serving = serving_of(request)
-    principal = await serving.authenticator.principal(request.headers.get("authorization"))
+    principal = await serving.asker(request)
     must_be_superuser(principal)
     core = serving.core
     body = await body_as_json(request)

@@ -51,3 +51,9 @@ async def body_as_json(request: AnyRequest) -> bytes:
         return await request.body()  # what curl calls a form unless told otherwise
     form = await request.form()
     return msgspec.json.encode({name: value for name, value in form.multi_items() if isinstance(value, str)})
+
+
+def allowing_head(allow: str) -> str:
+    """An Allow header's value that also names HEAD, and OPTIONS, which every route has."""
+    methods = {method.strip() for method in allow.split(",") if method.strip()} | {"OPTIONS"}
+    return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))

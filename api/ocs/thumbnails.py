@@ -91,7 +91,7 @@ async def create_thumbnail(request: AnyRequest) -> Response[bytes]:
     """Record a thumbnail whose picture the OCS ingester has stored."""
     serving = serving_of(request)
     core = serving.core
-    principal = await serving.authenticator.principal(request.headers.get("authorization"))
+    principal = await serving.asker(request)
     must_be_superuser(principal)
     arrival, version = parse_thumbnail(
         await body_as_json(request),

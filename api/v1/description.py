@@ -1,14 +1,61 @@
-"""`/api/v1/openapi.json`: what the whole HTTP surface offers."""
+"""`/api/v1/openapi.json`: our own API as an OpenAPI document."""
 
 from __future__ import annotations
 
 from litestar import Response, get
 
-from api.serving import AnyRequest
+from api.openapi import Operation, Surface, document
+from api.serving import AnyRequest, base_url, serving_of
 from api.v1.answers import json_answer
+from api.v1.description_delivery import observations, storage, transfers
+from api.v1.description_files import history, ingest
+from api.v1.description_groups import groups
+from api.v1.description_parts import problem
+from api.v1.description_schemas import schemas
+
+_TAGS = {
+    "ingest": "Files in.",
+    "observations": "What owners asked for, and where its files go.",
+    "storage": "Places that copies can go to.",
+    "groups": "Organizations and projects: members with permissions, to whom destinations can belong.",
+    "transfers": "One version on its way to one destination.",
+    "history": "What happened, from the events.",
+    "service": "The service itself.",
+}
+_ABOUT = (
+    "Ids are strings, times ISO 8601 in UTC. Errors are problem details (RFC 9457). Lists come newest first. "
+    "The archive's interface at the root is described at `/openapi/`."
+)
 
 
-@get("/openapi.json", include_in_schema=False)
+def operations() -> list[Operation]:
+    """Every method of every path below `/api/v1`."""
+    return [
+        *ingest(),
+        *observations(),
+        *storage(),
+        *groups("organization"),
+        *groups("project"),
+        *transfers(),
+        *history(),
+    ]
+
+
+def surface() -> Surface:
+    """The whole own API."""
+    return Surface(
+        title="Starferry: own API",
+        description=_ABOUT,
+        tags=_TAGS,
+        operations=operations(),
+        schemas=schemas(),
+        error=problem("An error."),
+        refusal=problem("Bad input; the detail says what to mend."),
+    )
+
+
+@get("/openapi.json")
 async def description(request: AnyRequest) -> Response[bytes]:
     """The OpenAPI document."""
-    return json_answer(request.app.openapi_schema.to_schema())
+    core = serving_of(request).core
+    return json_answer(document(surface(), base_url(core, request)))

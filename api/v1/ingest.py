@@ -25,7 +25,7 @@ from domain.errors import InvalidInput
 async def ingest(request: AnyRequest) -> Response[bytes]:
     """Check a file, keep it, record it. 201 with the frame; 409 when these bytes are in the archive already."""
     serving = serving_of(request)
-    principal = await serving.authenticator.principal(request.headers.get("authorization"))
+    principal = await serving.asker(request)
     must_be_superuser(principal)
     core = serving.core
     with core.store.staging() as staging:

@@ -10,6 +10,7 @@ import structlog
 from litestar import Response
 from litestar.exceptions import HTTPException
 
+from api.ocs.answers import allowed_methods
 from api.serving import AnyRequest
 from domain.errors import (
     AlreadyExists,
@@ -23,6 +24,7 @@ from domain.errors import (
     NotFound,
     RetryLater,
     StarferryError,
+    Throttled,
     Unauthenticated,
 )
 
@@ -36,6 +38,7 @@ STATUSES: tuple[tuple[type[StarferryError], int, str], ...] = (
     (NotFound, 404, "Not found"),
     (AlreadyExists, 409, "Already there"),
     (Conflict, 409, "Conflict"),
+    (Throttled, 429, "Too many requests"),
     (RetryLater, 503, "Try again later"),
     (NeedsAuthorization, 409, "The destination must be authorized"),
     (DestinationPaused, 409, "The destination is paused"),
@@ -63,6 +66,8 @@ def domain_error(_: AnyRequest, error: StarferryError) -> Response[bytes]:
             answer = problem(status, title, str(error), type(error).__name__, **more)
             if isinstance(error, RetryLater):
                 answer.headers["Retry-After"] = str(int(error.retry_after or 5))
+            elif isinstance(error, Throttled):
+                answer.headers["Retry-After"] = str(error.wait)
             return answer
     logger.error("unexpected kind of error", error=type(error).__name__)
     return problem(500, "Something went wrong", "The server met an error that it didn't expect.")
@@ -71,7 +76,7 @@ def domain_error(_: AnyRequest, error: StarferryError) -> Response[bytes]:
 def http_error(_: AnyRequest, error: HTTPException) -> Response[bytes]:
     """Errors that the framework finds."""
     answer = problem(error.status_code, HTTPStatus(error.status_code).phrase, error.detail)
-    answer.headers.update(error.headers or {})
+    answer.headers.update(allowed_methods(error))
     return answer
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from application.ports.clock import Clock
 from application.ports.event_log import EventLog
 from application.ports.passwords import Passwords
-from application.transact import transact
+from application.ports.vault import Vault
+from application.transact import Decision, transact
 from domain import accounts
-from domain.event import Cause
+from domain.event import Cause, Recorded
 
 
 def hash_token(token: str) -> str:
@@ -57,12 +59,73 @@ def set_password(log: EventLog, passwords: Passwords, clock: Clock, cause: Cause
     return position
 
 
-def revoke_token(log: EventLog, clock: Clock, cause: Cause, username: str, token: str) -> int:
-    """End a token. Revoking one that the user doesn't have changes nothing."""
+def change_account(
+    log: EventLog,
+    clock: Clock,
+    cause: Cause,
+    username: str,
+    *,
+    is_superuser: bool | None = None,
+    is_staff: bool | None = None,
+    active: bool | None = None,
+    proposals: tuple[str, ...] | None = None,
+) -> int:
+    """Set flags or the granted proposals; None leaves one as it is. Raises NotFound for somebody who isn't there."""
     return transact(
         log,
         accounts.stream_of(username),
-        lambda history: accounts.revoke_token(accounts.fold(history), hash_token(token)),
+        lambda history: accounts.change(
+            accounts.fold(history),
+            username,
+            is_superuser=is_superuser,
+            is_staff=is_staff,
+            active=active,
+            proposals=proposals,
+        ),
+        cause=cause,
+        now=clock.now(),
+    )
+
+
+def login_token(log: EventLog, vault: Vault, clock: Clock, cause: Cause, username: str, fresh: str) -> tuple[str, int]:
+    """The token that this user gets for a password, the same each time until it is revoked; and the position.
+
+    `fresh` becomes it when there is none. It is kept sealed: the log only knows its hash. Raises NotAllowedNow for an
+    account that can't come in.
+    """
+    kept = vault.get(_login_owner(username)).get("token", "")
+    known = bool(kept) and hash_token(kept) in accounts.fold(log.load(accounts.stream_of(username))).tokens
+    token = kept if known else fresh
+    if not known:
+        vault.put(_login_owner(username), {"token": token})
+    return token, create_token(log, clock, cause, username, token)
+
+
+def replace_tokens(log: EventLog, vault: Vault, clock: Clock, cause: Cause, username: str, fresh: str) -> int:
+    """End all tokens that were made here for this user; `fresh` is what the next password is answered with."""
+    vault.put(_login_owner(username), {"token": fresh})
+
+    def decide(history: Sequence[Recorded]) -> Decision:
+        return accounts.replace_tokens(accounts.fold(history), hash_token(fresh))
+
+    return transact(log, accounts.stream_of(username), decide, cause=cause, now=clock.now())
+
+
+def _login_owner(username: str) -> str:
+    return f"login:{username}"
+
+
+def revoke_token(log: EventLog, clock: Clock, cause: Cause, username: str, token: str) -> int:
+    """End a token. Revoking one that the user doesn't have changes nothing."""
+    return revoke_hashed_token(log, clock, cause, username, hash_token(token))
+
+
+def revoke_hashed_token(log: EventLog, clock: Clock, cause: Cause, username: str, token_hash: str) -> int:
+    """The same for those who only know the token's hash."""
+    return transact(
+        log,
+        accounts.stream_of(username),
+        lambda history: accounts.revoke_token(accounts.fold(history), token_hash),
         cause=cause,
         now=clock.now(),
     )

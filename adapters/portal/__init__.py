@@ -1,0 +1,1 @@
+"""The observation portal over HTTP, and when to ask it again."""

@@ -1,0 +1,105 @@
+"""Bodies of our own API: those that are sent are the structs that read them."""
+
+from __future__ import annotations
+
+from api.openapi import MOMENT, TEXT, TRUTH, WHOLE, Schema, array, nullable, record, ref, struct_schemas
+from api.v1.groups import GroupBody, MemberBody, NameBody, OwnerBody
+from api.v1.ingest import CalibrationReport
+from api.v1.observations import DestinationsBody, ObservationBody
+from api.v1.storage_configs import ConfigBody, ConfigPatch
+from api.v1.transfers import STATUSES
+from application.history import Entry
+
+_STRUCTS = (
+    ObservationBody,
+    DestinationsBody,
+    ConfigBody,
+    ConfigPatch,
+    CalibrationReport,
+    Entry,
+    GroupBody,
+    NameBody,
+    MemberBody,
+    OwnerBody,
+)
+
+
+def schemas() -> dict[str, Schema]:
+    """All of them, by name."""
+    name: Schema = {"id": TEXT}
+    transfer = record(
+        {
+            "id": TEXT,
+            "status": {"type": "string", "enum": list(STATUSES)},
+            "held": TRUTH,
+            "attempts": WHOLE,
+            "failures": WHOLE,
+            "next_attempt_at": nullable(MOMENT),
+            "bytes_sent": nullable(WHOLE),
+            "bytes_total": nullable(WHOLE),
+            "destination_path": nullable(TEXT),
+            "error": nullable(TEXT),
+            "storage_config": TEXT,
+            "frame": TEXT,
+            "content": TEXT,
+            "requested_at": MOMENT,
+            "completed_at": nullable(MOMENT),
+        }
+    )
+    submitted = record({**name, "name": TEXT, "owner": TEXT, "project": TEXT, "target": TEXT})
+    with_transfers = {**submitted, "properties": {**submitted["properties"], "transfers": array(ref("Transfer"))}}
+    return {
+        **struct_schemas(*_STRUCTS),
+        "Group": record(
+            {
+                "id": TEXT,
+                "name": TEXT,
+                "owner": TEXT,
+                "organization": nullable(TEXT),
+                "created_at": MOMENT,
+                "members": array(record({"username": TEXT, "permissions": array(TEXT)})),
+                "permissions": array(TEXT),
+            },
+            "organization",
+        ),
+        "Problem": record({"type": TEXT, "title": TEXT, "status": WHOLE, "detail": TEXT, "field": TEXT}, "field"),
+        "IngestForm": record(
+            {
+                "file": {"type": "string", "format": "binary"},
+                "observation": {"type": "string", "description": "The observation that the file belongs to."},
+                "calibrated_from": {"type": "string", "description": "The basename of the raw frame."},
+            },
+            "observation",
+            "calibrated_from",
+        ),
+        "Submitted": submitted,
+        "Observation": submitted,
+        "ObservationWithTransfers": with_transfers,
+        "StorageConfig": record(
+            {
+                **name,
+                "owner": TEXT,
+                "provider": TEXT,
+                "scope": TEXT,
+                "scope_id": TEXT,
+                "display_name": TEXT,
+                "destination_path": TEXT,
+                "path_template": TEXT,
+                "file_content": TEXT,
+                "delete_from_server": TRUTH,
+                "enabled": TRUTH,
+                "comment": TEXT,
+                "credentials_set": array(TEXT),
+                "created_at": MOMENT,
+                "transfers": {"type": "object", "additionalProperties": WHOLE},
+            }
+        ),
+        "TestOutcome": record(
+            {
+                "ok": TRUTH,
+                "checks": array(record({"name": TEXT, "ok": TRUTH, "reason": TEXT})),
+                "tested_at": MOMENT,
+            }
+        ),
+        "Transfer": transfer,
+    }
