@@ -195,7 +195,7 @@ def test_b08_the_push_makes_and_changes_users_and_what_it_leaves_out_is_empty(si
     assert site.core.vault.names(f"portal:{name}") == frozenset()
 
 
-@pytest.mark.parametrize("authorization", [None, "Server ", "Server wrong", "Token server-key-1234", "server-key-1234"])
+@pytest.mark.parametrize("authorization", [None, "Server", "Server wrong", "Token server-key-1234", "server-key-1234"])
 def test_b08_without_the_server_key_nothing_is_done(site: Site, name: str, authorization: str | None) -> None:
     headers = {"Authorization": authorization} if authorization else {}
     events = site.events()
@@ -255,11 +255,12 @@ def test_b09_an_empty_answer_is_kept_too(site: Site, portal: RunningPortal, name
 
 def test_b09_an_old_list_is_renewed_and_survives_an_outage(site: Site, portal: RunningPortal, name: str) -> None:
     user = portal.emulator.user(name, proposals=["P-1"])
-    push(site, username=name, tokens={"api_token": user.api_token})
+    token = user.api_token
+    push(site, username=name, tokens={"api_token": token})
 
     def listed() -> list[str]:
         with served(site.core.settings, site.core.conninfo) as fresh:  # a process that remembers nothing
-            answer = site.client(user.api_token, url=fresh).get("/profile/")
+            answer = site.client(token, url=fresh).get("/profile/")
         found: list[str] = answer.json()["profile"]["proposals"]
         return found
 
