@@ -17,11 +17,11 @@ from litestar.types import Message, Scope
 
 from api import files, health
 from api.bootstrap import open_core
-from api.ocs import answers, frames, login, other, portal_push, session_pages
+from api.ocs import answers, frame_changes, frames, login, other, portal_push, session_pages, thumbnails
 from api.ocs.negotiation import negotiate
 from api.serving import AnyRequest, open_serving
 from api.settings import Settings
-from api.v1 import audit, description, ingest, observations, problems, storage_configs, transfers
+from api.v1 import audit, authorization, description, groups, ingest, observations, problems, storage_configs, transfers
 from domain.errors import RetryLater
 
 logger = structlog.get_logger()
@@ -46,7 +46,11 @@ OWN_API = Router(
         storage_configs.edit_config,
         storage_configs.delete_config,
         storage_configs.test_config,
+        authorization.authorize,
         storage_configs.retry_failed,
+        storage_configs.selectable_configs,
+        groups.organizations,
+        groups.projects,
         transfers.list_transfers,
         transfers.transfer_detail,
         transfers.retry,
@@ -73,12 +77,16 @@ OCS = Router(
         session_pages.logout_page,
         session_pages.log_out,
         frames.router,
+        frame_changes.router,
+        thumbnails.router,
     ],
     before_request=negotiate,
 )
 OTHERS: list[Any] = [
     other.robots,
     files.download,
+    authorization.callback,
+    files.thumbnail,
     health.alive,
     health.ready,
     health.metrics,

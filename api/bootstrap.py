@@ -14,7 +14,9 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from adapters.clock import SystemClock
-from adapters.destinations.opening import Destinations
+from adapters.destinations.consents import Consents
+from adapters.destinations.folder_ids import PostgresFolderIds
+from adapters.destinations.opening import Destinations, Endpoints
 from adapters.event_store.dead_letters import PostgresDeadLetters
 from adapters.event_store.follow import Wakeup
 from adapters.event_store.log import PostgresEventLog
@@ -22,7 +24,7 @@ from adapters.event_store.numbers import BlockNumbers
 from adapters.file_store.directory import DirectoryStore
 from adapters.file_store.hashing import Hasher
 from adapters.fits.settings import FitsSettings
-from adapters.fits.stored_paths import stored_path
+from adapters.fits.stored_paths import stored_path, stored_thumbnail_path
 from adapters.jobs.queue import ProcrastinateJobs
 from adapters.jobs.workers import PostgresWorkers
 from adapters.passwords import PostgresPasswords
@@ -36,13 +38,15 @@ from adapters.vault.postgres_vault import PostgresVault
 from api.links import Links
 from api.settings import Settings
 from application.ferry import Ferry
+from application.policies.cancel_transfers_of_deleted_frames import CancelTransfersOfDeletedFrames
 from application.policies.complete_calibrations import CompleteCalibrations
 from application.policies.delete_when_all_delivered import DeleteWhenAllDelivered
 from application.policies.deliver_to_destinations import DeliverToDestinations
-from application.policies.effects import NudgeWorkers, RemoveDeletedFiles
+from application.policies.effects import NudgeWorkers
 from application.policies.engine import PolicyEngine
 from application.policies.follow_destination import FollowDestination
 from application.policies.policy import Effect, Policy
+from application.policies.remove_deleted_files import RemoveDeletedFiles
 from application.policies.runner import PolicyRunner
 from application.ports.file_store import FileStore
 from application.ports.frame_reader import FrameReader
@@ -51,6 +55,7 @@ from domain.frame_record import FrameRecord
 from domain.hashes import Hashes
 from projections.accounts import AccountsProjection
 from projections.frames.projection import FramesProjection
+from projections.groups import GroupsProjection
 from projections.lookups import ReadModelLookups
 from projections.observations import ObservationsProjection
 from projections.projection import Projection
@@ -77,6 +82,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
     jobs: ProcrastinateJobs
     lookups: ReadModelLookups
     destinations: Destinations
+    consents: Consents
     links: Links
 
     @property
@@ -88,6 +94,10 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
         """Where the file store keeps the file of a record that another program has stored."""
         return stored_path(record, extension)
 
+    def thumbnail_path(self, record: FrameRecord, filename: str) -> str:
+        """The same for a thumbnail."""
+        return stored_thumbnail_path(record, filename)
+
     def projections(self) -> list[Projection]:
         """All read models."""
         return [
@@ -96,6 +106,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
             StorageConfigsProjection(),
             TransfersProjection(),
             AccountsProjection(),
+            GroupsProjection(),
         ]
 
     def policies(self) -> list[Policy | Effect]:
@@ -106,7 +117,8 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
             DeleteWhenAllDelivered(self.log),
             FollowDestination(self.log, self.lookups),
             NudgeWorkers(self.jobs),
-            RemoveDeletedFiles(self.store),
+            RemoveDeletedFiles(self.store, self.log, self.clock),
+            CancelTransfersOfDeletedFrames(self.log, self.lookups),
         ]
 
     def projection_runner(self) -> ProjectionRunner:
@@ -157,6 +169,12 @@ def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
     log = PostgresEventLog(conninfo)
     jobs = ProcrastinateJobs(conninfo)
     vault = PostgresVault(pool, open_keyring(settings["STARFERRY_MASTER_KEYS"], settings.data))
+    endpoints = Endpoints(
+        google_cloud_storage=settings["STARFERRY_GCS_URL"],
+        dropbox=settings["STARFERRY_DROPBOX_URL"],
+        google_drive=settings["STARFERRY_GOOGLE_DRIVE_URL"],
+        google_oauth=settings["STARFERRY_GOOGLE_OAUTH_URL"],
+    )
     core = Core(
         settings=settings,
         conninfo=conninfo,
@@ -172,7 +190,8 @@ def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
         portal=_open_portal(settings),
         jobs=jobs,
         lookups=ReadModelLookups(pool),
-        destinations=Destinations(settings["STARFERRY_FOLDER_ROOTS"], gcs_endpoint=settings["STARFERRY_GCS_URL"]),
+        destinations=Destinations(settings["STARFERRY_FOLDER_ROOTS"], PostgresFolderIds(pool), endpoints),
+        consents=Consents(endpoints),
         links=Links(link_key(settings)),
     )
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -11,6 +12,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Stream
 
 from adapters.file_store.disposition import attachment
+from api.links import THUMBNAIL
 from api.serving import AnyRequest, in_thread, serving_of
 from domain.errors import NotFound
 
@@ -25,17 +27,44 @@ async def download(
 ) -> Response[bytes] | Stream | Redirect:
     """The bytes of one version, to whoever holds a valid link."""
     serving = serving_of(request)
-    expires = request.query_params.get("expires", "")
-    signature = request.query_params.get("signature", "")
-    known = expires.isascii() and expires.isdecimal() and len(expires) < 19
-    serving.core.links.check(version_id, int(expires) if known else 0, signature)
-    stored = await serving.frames.stored_file(version_id)
+    _check_link(request, version_id)
+    stored = await serving.find(lambda: serving.frames.stored_file(version_id))
     if stored is None:
         raise NotFound("This file is no longer in the archive.")
     path, key, name, deleted = stored
     if deleted:
         raise NotFound("This file was deleted from the server after its copies had been delivered.")
-    store = serving.core.store
+    return await _served(request, path, key, name, etag=f'"v{version_id}"')  # a version's bytes never change
+
+
+@get("/files/thumbnails/{thumbnail_id:int}/{filename:str}")
+async def thumbnail(
+    request: AnyRequest,
+    thumbnail_id: FromPath[int],
+    filename: FromPath[str],  # noqa: ARG001 - for people, as above
+) -> Response[bytes] | Stream | Redirect:
+    """The bytes of a thumbnail, to whoever holds a valid link."""
+    _check_link(request, thumbnail_id, THUMBNAIL)
+    serving = serving_of(request)
+    stored = await serving.find(lambda: serving.thumbnails.stored_file(thumbnail_id))
+    if stored is None:
+        raise NotFound("This thumbnail is no longer in the archive.")
+    path, key, name = stored
+    return await _served(request, path, key, name, etag=f'"{hashlib.sha256(key.encode()).hexdigest()[:32]}"')
+
+
+def _check_link(request: AnyRequest, number: int, kind: bytes = b"") -> None:
+    expires = request.query_params.get("expires", "")
+    signature = request.query_params.get("signature", "")
+    known = expires.isascii() and expires.isdecimal() and len(expires) < 19
+    serving_of(request).core.links.check(number, int(expires) if known else 0, signature, kind)
+
+
+async def _served(
+    request: AnyRequest, path: str, key: str, name: str, *, etag: str
+) -> Response[bytes] | Stream | Redirect:
+    """What the store has under this path and key, or the part of it that is asked for."""
+    store = serving_of(request).core.store
     if link := await in_thread(store.url, path, key, filename=name):
         return Redirect(link)
     source = await in_thread(store.open, path, key)
@@ -48,7 +77,7 @@ async def download(
         "Content-Disposition": attachment(name),
         "Accept-Ranges": "bytes",
         "Content-Length": str(end - start),
-        "ETag": f'"v{version_id}"',  # a version's bytes never change
+        "ETag": etag,
     }
     if status == 206:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"

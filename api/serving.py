@@ -36,6 +36,8 @@ from projections.delivery_queries import DeliveryQueries
 from projections.frames.proposals import ProposalQueries
 from projections.frames.query import FrameQueries
 from projections.frames.rows import Link
+from projections.frames.thumbnails import ThumbnailLink, ThumbnailQueries
+from projections.group_queries import GroupQueries
 
 T = TypeVar("T")
 AnyRequest = Request[Any, Any, Any]
@@ -60,7 +62,9 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     throttles: Throttles
     frames: FrameQueries
     proposals: ProposalQueries
+    thumbnails: ThumbnailQueries
     deliveries: DeliveryQueries
+    groups: GroupQueries
     types: ConfigurationTypes
 
     async def asker(self, request: AnyRequest, *, throttled: bool = True) -> Principal:
@@ -90,6 +94,10 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     def link(self, request: AnyRequest) -> Link:
         """What makes download links in this request's answer."""
         return self.core.links.maker(base_url(self.core, request))
+
+    def thumbnail_link(self, request: AnyRequest) -> ThumbnailLink:
+        """The same for thumbnails."""
+        return self.core.links.thumbnail_maker(base_url(self.core, request))
 
 
 @asynccontextmanager
@@ -124,7 +132,9 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             throttles=throttles,
             frames=FrameQueries(pool, core.sky),
             proposals=ProposalQueries(pool),
+            thumbnails=ThumbnailQueries(pool),
             deliveries=DeliveryQueries(pool),
+            groups=GroupQueries(pool),
             types=types,
         )
     finally:

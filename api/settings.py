@@ -104,6 +104,7 @@ SETTINGS = {
         Setting("CONFIGURATION_TYPES", CONFIGURATION_TYPES, "accepted configuration types", _words),
         Setting("CONFIGDB_URL", "", "ConfigDB to ask for configuration types instead", lambda v: v.rstrip("/")),
         Setting("SCIENCE_CONFIGURATION_TYPES", "EXPOSE,TARGET,SPECTRUM,CATALOG,OBJECT", "not calibrations", _words),
+        Setting("THUMBNAIL_SIZE_CHOICES", "small,medium,large", "accepted sizes of thumbnails", _words),
         Setting("PAGINATION_DEFAULT_LIMIT", "100", "rows of a page", _positive),
         Setting("PAGINATION_MAX_LIMIT", "1000", "most rows of a page", _positive),
         Setting("FILESTORE_TYPE", "local", "where files are kept", _one_of("local", "s3")),

@@ -133,7 +133,8 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
         with source, self.open_destination(config, secrets) as destination:
             upload = self._upload(transfer_id, request, source)
             session = destination.begin(upload, self._saved_session(transfer_id))
-            if upload.size > destination.chunk_size:
+            kept = destination.keeps_session or upload.size > destination.chunk_size
+            if kept:
                 self._save_session(transfer_id, session)
             session = self._send(transfer_id, attempt, destination, upload, session, source)
             arrived = destination.finish(upload, session)
@@ -154,7 +155,7 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
                     destination.remove(arrived)
                     self.vault.shred(_session_owner(transfer_id))
                 raise _Cancelled from error
-        if upload.size > destination.chunk_size:
+        if kept:
             self.vault.shred(_session_owner(transfer_id))
 
     def _send(

@@ -12,7 +12,7 @@ from application.ports.event_log import EventLog
 from domain.errors import InvalidInput, NotFound
 from domain.event import Recorded
 
-KINDS = ("transfer", "frame", "observation", "storage_config", "account")
+KINDS = ("transfer", "frame", "observation", "storage_config", "account", "organization", "project")
 
 
 class Entry(msgspec.Struct, frozen=True):

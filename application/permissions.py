@@ -8,12 +8,15 @@ from typing import Literal
 import msgspec
 
 from domain.accounts import Account
-from domain.errors import Forbidden, NotFound, Unauthenticated
+from domain.errors import Forbidden, Unauthenticated
 from domain.frames import Frame
+from domain.groups import Group, GroupKind
 from domain.observations import Observation
 from domain.storage_configs import StorageConfig
 
 DeliveryRight = Literal["own", "copy", "none"]
+ConfigAccess = Literal["manage", "select", "none"]
+ObservationAccess = Literal["change", "view", "none"]
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -46,16 +49,26 @@ def must_be_superuser(principal: Principal) -> None:
         raise Forbidden("You do not have permission to perform this action.")
 
 
-def may_use_config(principal: Principal, config: StorageConfig) -> bool:
-    """Whether the principal may see, edit and select a configuration: its owner, or a superuser."""
-    return principal.is_superuser or (principal.authenticated and config.owner == principal.username)
+def config_access(principal: Principal, config: StorageConfig, group: Group | None) -> ConfigAccess:
+    """What the principal may do with a configuration (S06–S08); `group` is its scope's, None for a personal one.
+
+    `manage`: see, edit, test, delete it and see what goes there; `select`: see it and choose it; `none`: not even know
+    of it.
+    """
+    if not config.exists or config.deleted or not principal.authenticated:
+        return "none"
+    if principal.is_superuser:
+        return "manage"
+    if group is None:
+        return "manage" if config.scope == "personal" and config.owner == principal.username else "none"
+    if group.allows(principal.username, *managing(group.kind)):
+        return "manage"
+    return "select" if group.has_member(principal.username) else "none"
 
 
-def must_see_config(principal: Principal, config: StorageConfig) -> None:
-    """Raise NotFound for a configuration that isn't there or isn't the principal's to know of."""
-    must_be_known(principal)
-    if not config.exists or config.deleted or not may_use_config(principal, config):
-        raise NotFound("There is no such storage configuration.")
+def managing(kind: GroupKind) -> tuple[str, ...]:
+    """The permissions each of which lets a member create, edit, test and delete a group's storage configurations."""
+    return ("can_manage_storage",) if kind == "organization" else ("can_edit", "can_manage_storage")
 
 
 def may_receive(owner: Account, frame: Frame, now: datetime) -> DeliveryRight:
@@ -72,9 +85,16 @@ def may_receive(owner: Account, frame: Frame, now: datetime) -> DeliveryRight:
     return "copy" if public else "none"
 
 
-def must_see_observation(principal: Principal, observation: Observation) -> None:
-    """Raise NotFound for an observation that isn't there or isn't the principal's to know of."""
-    must_be_known(principal)
-    mine = observation.owner == principal.username or observation.project in principal.proposals
-    if not observation.id or not (principal.is_superuser or mine):
-        raise NotFound("There is no such observation.")
+def observation_access(principal: Principal, observation: Observation, project: Group | None) -> ObservationAccess:
+    """What the principal may do with an observation: its owner and those who may edit its project `change` it; members
+    of its proposal and those who may view its project `view` it; others don't know of it (`none`)."""
+    if not observation.id or not principal.authenticated:
+        return "none"
+    in_project = project is not None and project.there
+    if principal.is_superuser or observation.owner == principal.username:
+        return "change"
+    if in_project and project is not None:
+        if project.allows(principal.username, "can_edit"):
+            return "change"
+        return "view" if project.allows(principal.username, "can_view") else "none"
+    return "view" if observation.project in principal.proposals else "none"

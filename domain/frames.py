@@ -6,8 +6,8 @@ frames (md5, store key) is claimed by name in the same commit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import ClassVar, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -16,6 +16,7 @@ from domain.errors import NotAllowedNow
 from domain.event import Event, Recorded
 from domain.frame_record import FrameRecord
 from domain.hashes import Hashes
+from domain.thumbnails import Thumbnail, ThumbnailAdded, ThumbnailRemoved, claim_of
 
 CalibrationOutcome = Literal["failed", "no_masters"]
 
@@ -59,6 +60,16 @@ class FrameAmended(Event, frozen=True, kw_only=True):
         return bytes(self.headers) != b"null"
 
 
+class RelatedFramesChanged(Event, frozen=True, kw_only=True):
+    """Somebody changed by hand which frames belong together. Names that are `removed` are no longer among the record's
+    related ones, those `added` are; links go both ways."""
+
+    topic: ClassVar[str] = "frame.related_frames_changed"
+    frame_id: int
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
 class CalibrationCompleted(Event, frozen=True, kw_only=True):
     """The calibrated file of this raw frame has arrived: version `version_id` of frame `calibrated`."""
 
@@ -90,11 +101,21 @@ class FileDeletedFromServer(Event, frozen=True, kw_only=True):
 
 
 class FrameDeleted(Event, frozen=True, kw_only=True):
-    """An operator removed the frame with all its versions."""
+    """An operator removed the frame with all its versions and thumbnails."""
 
     topic: ClassVar[str] = "frame.deleted"
     frame_id: int
     versions: tuple[FrameVersion, ...]
+    thumbnails: tuple[Thumbnail, ...] = ()
+
+
+class FilesRemoved(Event, frozen=True, kw_only=True):
+    """The bytes that an earlier event of this stream gave up, at stream version `deletion`, have left the file store,
+    and the names that they held are free again. Never before: else the same bytes, ingested anew, could be taken for
+    the old ones and removed."""
+
+    topic: ClassVar[str] = "frame.files_removed"
+    deletion: int
 
 
 def stream_of(basename: str) -> str:
@@ -105,6 +126,12 @@ def stream_of(basename: str) -> str:
 def claims_of(version: FrameVersion) -> tuple[str, str]:
     """The names that no other version, of this or any frame, may hold."""
     return f"md5:{version.md5}", f"key:{version.key}"
+
+
+def names_given_up(event: FrameDeleted) -> tuple[str, ...]:
+    """The claims that are free once the bytes of a deleted frame are gone."""
+    held = (claim for version in event.versions for claim in claims_of(version))
+    return (*held, *(claim_of(thumbnail.basename) for thumbnail in event.thumbnails))
 
 
 def observation_of(event: FileProcessed) -> str | None:
@@ -122,7 +149,7 @@ def is_calibrated(event: FileProcessed) -> bool:
 
 class Frame(msgspec.Struct, frozen=True):
     """What the commands need to know of a frame. `assigned` says that whoever ingested it named the observation, rather
-    than a number in its headers."""
+    than a number in its headers; `removed` are the stream versions of deletions whose bytes are gone."""
 
     id: int = 0
     record: FrameRecord | None = None
@@ -134,6 +161,8 @@ class Frame(msgspec.Struct, frozen=True):
     calibrated_from: str | None = None
     calibrated: tuple[tuple[str, int], ...] = ()
     calibration_failed: bool = False
+    thumbnails: tuple[Thumbnail, ...] = ()
+    removed: frozenset[int] = frozenset()
     exists: bool = False
     stream_version: int = 0
 
@@ -145,6 +174,10 @@ class Frame(msgspec.Struct, frozen=True):
     def version(self, version_id: int) -> FrameVersion | None:
         """The version with this id, if the frame has it."""
         return next((version for version in self.versions if version.id == version_id), None)
+
+    def thumbnail(self, basename: str) -> Thumbnail | None:
+        """The thumbnail of this basename, if the frame has it."""
+        return next((thumbnail for thumbnail in self.thumbnails if thumbnail.basename == basename), None)
 
     @property
     def is_raw(self) -> bool:
@@ -176,14 +209,26 @@ def evolve(frame: Frame, recorded: Recorded) -> Frame:
         case FrameAmended() as event:
             headers = event.headers if event.has_headers else frame.headers
             return replace(frame, exists=True, id=event.frame_id, record=event.record, headers=headers)
+        case RelatedFramesChanged() as event if frame.record is not None:
+            kept = (name for name in frame.record.related if name not in event.removed)
+            related = tuple(dict.fromkeys((*kept, *event.added)))
+            return replace(frame, record=replace(frame.record, related=related))
         case CalibrationCompleted() as event:
             return replace(frame, calibrated=(*frame.calibrated, (event.calibrated, event.version_id)))
         case CalibrationFailed():
             return replace(frame, calibration_failed=True)
         case FileDeletedFromServer() as event:
             return replace(frame, deleted_from_server=frame.deleted_from_server | {event.version_id})
+        case ThumbnailAdded() as event:
+            others = tuple(one for one in frame.thumbnails if one.id != event.thumbnail.id)
+            return replace(frame, thumbnails=(*others, event.thumbnail))
+        case ThumbnailRemoved() as event:
+            left = tuple(one for one in frame.thumbnails if one.id != event.thumbnail.id)
+            return replace(frame, thumbnails=left)
+        case FilesRemoved() as event:
+            return replace(frame, removed=frame.removed | {event.deletion})
         case FrameDeleted():
-            return Frame(stream_version=recorded.version)
+            return Frame(removed=frame.removed, stream_version=recorded.version)
         case _:
             return frame
 
@@ -226,3 +271,28 @@ def delete_from_server(frame: Frame, safe: SafeToDelete) -> tuple[Event, ...]:
             justified_by=safe.justified_by,
         ),
     )
+
+
+def delete(frame: Frame) -> tuple[Event, ...]:
+    """Decide to remove the frame with all that it has."""
+    if not frame.exists:
+        return ()
+    return (FrameDeleted(frame_id=frame.id, versions=frame.versions, thumbnails=frame.thumbnails),)
+
+
+def amend(frame: Frame, changes: Mapping[str, Any]) -> tuple[Event, ...]:
+    """Decide on other values for some fields of the record."""
+    assert frame.record is not None
+    record = msgspec.structs.replace(frame.record, **changes)
+    return () if record == frame.record else (FrameAmended(frame_id=frame.id, record=record),)
+
+
+def relate(frame: Frame, wanted: Sequence[str], linked: Sequence[str]) -> tuple[RelatedFramesChanged, ...]:
+    """Decide on another set of related frames, given those that are linked now."""
+    assert frame.record is not None
+    now = dict.fromkeys((*frame.record.related, *linked))
+    added = tuple(name for name in dict.fromkeys(wanted) if name not in linked and name != frame.record.basename)
+    removed = tuple(name for name in now if name not in wanted)
+    if not added and not removed:
+        return ()
+    return (RelatedFramesChanged(frame_id=frame.id, added=added, removed=removed),)

@@ -12,7 +12,8 @@ from domain.event import Event, Recorded
 
 
 class ObservationSubmitted(Event, frozen=True, kw_only=True):
-    """An owner asked for an observation. `number` is the scheduler's, where it has one."""
+    """An owner asked for an observation. `number` is the scheduler's, where it has one. `project` is a proposal's code,
+    or a project's id; then `project_name` says how that is called."""
 
     topic: ClassVar[str] = "observation.submitted"
     id: str
@@ -21,6 +22,7 @@ class ObservationSubmitted(Event, frozen=True, kw_only=True):
     number: int | None = None
     project: str = ""
     target: str = ""
+    project_name: str = ""
 
 
 class ObservationDiscovered(Event, frozen=True, kw_only=True):
@@ -50,6 +52,7 @@ class Observation(msgspec.Struct, frozen=True):
     number: int | None = None
     project: str = ""
     target: str = ""
+    project_name: str = ""
     destinations: tuple[str, ...] = ()
     ever_selected: tuple[str, ...] = ()
     submitted: bool = False
@@ -75,6 +78,7 @@ def evolve(observation: Observation, recorded: Recorded) -> Observation:
                 number=event.number,
                 project=event.project,
                 target=event.target,
+                project_name=event.project_name,
                 submitted=True,
             )
         case ObservationDiscovered() as event:
@@ -104,6 +108,7 @@ def submit(
     project: str,
     target: str,
     destinations: tuple[str, ...],
+    project_name: str = "",
 ) -> tuple[Event, ...]:
     """Decide on an owner's submission. Raises NotAllowedNow when it was submitted before, InvalidInput."""
     if observation.submitted:
@@ -112,7 +117,13 @@ def submit(
         raise InvalidInput("The name of an observation has 1 to 200 characters.", field="name")
     events: tuple[Event, ...] = (
         ObservationSubmitted(
-            id=observation_id, owner=owner, name=name.strip(), number=number, project=project, target=target
+            id=observation_id,
+            owner=owner,
+            name=name.strip(),
+            number=number,
+            project=project,
+            target=target,
+            project_name=project_name,
         ),
     )
     return events + select_destinations(observation, observation_id, destinations) if destinations else events

@@ -15,6 +15,8 @@ Provider = Literal["dropbox", "google_drive", "google_cloud_storage", "s3", "fol
 Scope = Literal["personal", "organization", "project"]
 FileContent = Literal["raw", "calibrated", "raw_and_calibrated"]
 Content = Literal["raw", "calibrated"]
+CONSENTED: frozenset[Provider] = frozenset({"dropbox", "google_drive"})
+"""Providers whose account's owner authorizes us on a page of theirs (OAuth 2.0); the credentials alone open nothing."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

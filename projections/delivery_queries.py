@@ -10,6 +10,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from application.permissions import Principal
+from projections.group_queries import configs_of, observations_of
 
 Rows = list[dict[str, Any]]
 
@@ -34,7 +35,8 @@ class DeliveryQueries:
     async def transfers(
         self, viewer: Principal, filters: Mapping[str, str], *, below: int, limit: int, transfer: str | None = None
     ) -> Rows:
-        """Transfers of the viewer's observations and destinations; `filters` are columns."""
+        """Transfers of the observations that the viewer may see and of the destinations that they manage; `filters` are
+        columns."""
         conditions = ["t.number < %s"]
         parameters: list[Any] = [below]
         if transfer is not None:
@@ -44,24 +46,26 @@ class DeliveryQueries:
             conditions.append(f"t.{column} = %s")
             parameters.append(value)
         if not viewer.is_superuser:
+            managed, through_config = configs_of(viewer, managed=True)
+            seen, through_observation = observations_of(viewer)
             conditions.append(
-                "(t.owner = %s OR t.storage_config IN "
-                "(SELECT id FROM read_storage_configs.storage_config WHERE owner = %s))"
+                "(t.owner = %s OR t.storage_config IN (SELECT c.id FROM read_storage_configs.storage_config c "
+                f"WHERE {managed}) OR t.observation IN (SELECT o.id FROM read_observations.observation o WHERE {seen}))"
             )
-            parameters += [viewer.username, viewer.username]
+            parameters += [viewer.username, *through_config, *through_observation]
         statement = f"{_TRANSFER} WHERE {' AND '.join(conditions)} ORDER BY t.number DESC LIMIT %s"
         return await self._rows(statement, *parameters, limit)
 
     async def configs(self, viewer: Principal, *, below: int, limit: int, config: str | None = None) -> Rows:
-        """The storage configurations that the viewer may use, each with its transfers counted by status."""
+        """The storage configurations that the viewer may see, each with its transfers counted by status."""
         conditions = ["c.number < %s", "NOT c.deleted"]
         parameters: list[Any] = [below]
         if config is not None:
             conditions.append("c.id = %s")
             parameters.append(config)
-        if not viewer.is_superuser:
-            conditions.append("c.owner = %s")
-            parameters.append(viewer.username)
+        condition, extra = configs_of(viewer, managed=False)
+        conditions.append(condition)
+        parameters += extra
         rows = await self._rows(
             f"{_CONFIG} WHERE {' AND '.join(conditions)} ORDER BY c.number DESC LIMIT %s", *parameters, limit
         )
@@ -74,16 +78,26 @@ class DeliveryQueries:
             row["transfers"] = {n["status"]: n["n"] for n in counts if n["storage_config"] == row["id"]}
         return rows
 
+    async def selectable(self, viewer: Principal, project: str) -> Rows:
+        """The enabled configurations that the viewer can select for an observation of this project, by scope."""
+        condition, parameters = configs_of(viewer, managed=False)
+        return await self._rows(
+            f"{_CONFIG} WHERE NOT c.deleted AND c.enabled AND (c.scope <> 'project' OR c.scope_id = %s) "
+            f"AND {condition} ORDER BY c.number",
+            project,
+            *parameters,
+        )
+
     async def observations(self, viewer: Principal, *, below: int, limit: int, observation: str | None = None) -> Rows:
-        """The observations that the viewer owns or shares a proposal with."""
+        """The observations that the viewer may see."""
         conditions = ["o.number < %s"]
         parameters: list[Any] = [below]
         if observation is not None:
             conditions.append("o.id = %s")
             parameters.append(observation)
-        if not viewer.is_superuser:
-            conditions.append("(o.owner = %s OR o.project = ANY(%s))")
-            parameters += [viewer.username, list(viewer.proposals)]
+        condition, extra = observations_of(viewer)
+        conditions.append(condition)
+        parameters += extra
         return await self._rows(
             f"SELECT o.* FROM read_observations.observation o WHERE {' AND '.join(conditions)} "
             "ORDER BY o.number DESC LIMIT %s",

@@ -10,6 +10,7 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from domain.errors import RetryLater
+from domain.groups import GroupKind
 
 WAIT_SECONDS = 5.0
 POLL_SECONDS = 0.005
@@ -18,7 +19,7 @@ LARGEST_NUMBER = 2_147_483_647
 
 
 class ReadModelLookups:
-    """Implements FrameLookup and TransferLookup. Safe to share between threads."""
+    """Implements FrameLookup, ThumbnailLookup, TransferLookup and GroupLookup. Safe to share between threads."""
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
@@ -35,10 +36,25 @@ class ReadModelLookups:
         )
         return [row[0] for row in rows]
 
+    def frame_of_thumbnail(self, basename: str, *, at_least: int) -> str | None:
+        """See ThumbnailLookup."""
+        statement = (
+            "SELECT f.basename FROM read_frames.thumbnail t JOIN read_frames.frame f ON f.id = t.frame_id "
+            "WHERE t.basename = %s"
+        )
+        rows = self._rows("frames", at_least, statement, basename)
+        return rows[0][0] if rows else None
+
     def open_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
         """See TransferLookup."""
         statement = "SELECT id FROM read_transfers.transfer WHERE storage_config = %s AND status = ANY(%s)"
         rows = self._rows("transfers", at_least, statement, storage_config, ["pending", "in_progress"])
+        return [row[0] for row in rows]
+
+    def open_transfers_of_frame(self, basename: str, *, at_least: int) -> Sequence[str]:
+        """See TransferLookup."""
+        statement = "SELECT id FROM read_transfers.transfer WHERE frame = %s AND status = ANY(%s)"
+        rows = self._rows("transfers", at_least, statement, basename, ["pending", "in_progress"])
         return [row[0] for row in rows]
 
     def failed_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
@@ -77,6 +93,19 @@ class ReadModelLookups:
             "SELECT id FROM read_storage_configs.storage_config WHERE paused_until <= now() AND NOT deleted",
         )
         return [row[0] for row in rows]
+
+    def belongings(self, kind: GroupKind, group: str, *, at_least: int) -> Sequence[str]:
+        """See GroupLookup."""
+        configs = self._rows(
+            "storage_configs",
+            at_least,
+            "SELECT id FROM read_storage_configs.storage_config WHERE scope = %s AND scope_id = %s AND NOT deleted",
+            kind,
+            group,
+        )
+        statement = "SELECT id FROM read_groups.party WHERE organization = %s AND NOT deleted"
+        projects = self._rows("groups", at_least, statement, group) if kind == "organization" else []
+        return sorted(row[0] for row in (*configs, *projects))
 
     def _rows(self, model: str, at_least: int, statement: str, *parameters: Any) -> list[Any]:
         try:

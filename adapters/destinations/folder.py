@@ -36,6 +36,8 @@ class FolderDestination:
     modification time (ns). `probe_folder` is where, below the root, the connection test writes.
     """
 
+    keeps_session = False
+
     def __init__(
         self, root: Path, allowed_roots: Sequence[Path], chunk_size: int = 8 << 20, *, probe_folder: str = "/"
     ) -> None:

@@ -36,6 +36,8 @@ class GcsDestination:
     too, so that every fault has one way out.
     """
 
+    keeps_session = False
+
     def __init__(
         self,
         bucket: str,

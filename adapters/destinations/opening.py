@@ -1,31 +1,47 @@
-"""Which adapter serves which provider, and what its options must look like."""
+"""Which adapter serves which provider, and what its options must look like. An SDK is loaded when it is first used."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from adapters.destinations.folder import FolderDestination
+from adapters.destinations.folder_ids import FolderIds
+from adapters.destinations.shared_accounts import SharedAccounts
 from application.ports.destination import Destination
 from domain.errors import GiveUp, InvalidInput
 from domain.storage_configs import Provider, StorageConfig
 
 if TYPE_CHECKING:
+    from adapters.destinations.dropbox_account import DropboxAccount
     from adapters.destinations.gcs_connections import IdleConnections
+    from adapters.destinations.google_drive_account import DriveAccount
 
-SERVED: frozenset[Provider] = frozenset({"folder", "google_cloud_storage"})
+SERVED: frozenset[Provider] = frozenset({"folder", "google_cloud_storage", "dropbox", "google_drive"})
+
+
+class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to send the SDKs instead of the providers, on loopback, for tests; empty: the providers."""
+
+    google_cloud_storage: str = ""
+    dropbox: str = ""
+    google_drive: str = ""
+    google_oauth: str = ""
 
 
 class Destinations:
-    """Implements OpenDestination. `gcs_endpoint` replaces Google's, on loopback, for tests."""
+    """Implements OpenDestination."""
 
-    def __init__(self, folder_roots: Sequence[Path], *, gcs_endpoint: str = "") -> None:
+    def __init__(self, folder_roots: Sequence[Path], folder_ids: FolderIds, endpoints: Endpoints) -> None:
         self._folder_roots = tuple(folder_roots)
-        self._gcs_endpoint = gcs_endpoint or None
-        self._gcs_connections: IdleConnections | None = None
+        self._folder_ids = folder_ids
+        self._endpoints = endpoints
 
     @contextmanager
     def __call__(self, config: StorageConfig, secrets: Mapping[str, str]) -> Iterator[Destination]:
@@ -46,25 +62,57 @@ class Destinations:
             self._allowed_root(options["root"])
 
     def _open(self, config: StorageConfig, secrets: Mapping[str, str]) -> Destination:
-        probe_folder = config.settings.destination_path
+        folder = config.settings.destination_path
+        refresh_token = secrets.get("refresh_token", "")
         match config.provider:
             case "folder":
-                return FolderDestination(Path(config.options["root"]), self._folder_roots, probe_folder=probe_folder)
+                return FolderDestination(Path(config.options["root"]), self._folder_roots, probe_folder=folder)
             case "google_cloud_storage":
-                from adapters.destinations.gcs_connections import IdleConnections  # the SDK is large
                 from adapters.destinations.google_cloud_storage import GcsDestination
 
-                self._gcs_connections = self._gcs_connections or IdleConnections()
-                account = _service_account(secrets.get("service_account_json", ""))
                 return GcsDestination(
                     config.options["bucket"],
-                    account,
-                    self._gcs_endpoint,
-                    probe_folder=probe_folder,
+                    _service_account(secrets.get("service_account_json", "")),
+                    self._endpoints.google_cloud_storage or None,
+                    probe_folder=folder,
                     connections=self._gcs_connections,
                 )
+            case "dropbox":
+                from adapters.destinations.dropbox import DropboxDestination
+
+                account = self._dropbox_accounts.of(
+                    config.id, config.options["app_key"], secrets.get("app_secret", ""), refresh_token
+                )
+                return DropboxDestination(account, probe_folder=folder)
+            case "google_drive":
+                from adapters.destinations.google_drive import DriveDestination
+
+                drive = self._drive_accounts.of(
+                    config.id, config.options["client_id"], secrets.get("client_secret", ""), refresh_token
+                )
+                return DriveDestination(drive, self._folder_ids, config.id, probe_folder=folder)
             case _:
                 raise GiveUp(f"This version of Starferry can't deliver to {config.provider}.")
+
+    @cached_property
+    def _gcs_connections(self) -> IdleConnections:
+        from adapters.destinations.gcs_connections import IdleConnections
+
+        return IdleConnections()
+
+    @cached_property
+    def _dropbox_accounts(self) -> SharedAccounts[DropboxAccount]:
+        from adapters.destinations.dropbox_account import DropboxAccount
+
+        base = self._endpoints.dropbox or None
+        return SharedAccounts(lambda key, secret, token: DropboxAccount(key, secret, token, base))
+
+    @cached_property
+    def _drive_accounts(self) -> SharedAccounts[DriveAccount]:
+        from adapters.destinations.google_drive_account import DriveAccount
+
+        base, oauth = self._endpoints.google_drive or None, self._endpoints.google_oauth or None
+        return SharedAccounts(lambda client, secret, token: DriveAccount(client, secret, token, base, oauth))
 
     def _allowed_root(self, root: str) -> None:
         path = Path(root)

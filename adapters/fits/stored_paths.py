@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adapters.fits import lco_names
-from adapters.fits.archive_paths import frame_path, mask_path
+from adapters.fits.archive_paths import frame_path, mask_path, thumbnail_path
 from domain.frame_record import FrameRecord
 
 
@@ -19,3 +19,8 @@ def stored_path(record: FrameRecord, extension: str) -> str:
         day=record.observation_day,
         level=record.reduction_level,
     )
+
+
+def stored_thumbnail_path(record: FrameRecord, filename: str) -> str:
+    """The same for a thumbnail, whose record is of the frame's night and instrument."""
+    return thumbnail_path(filename, site=record.site_id, instrument=record.instrument_id, day=record.observation_day)

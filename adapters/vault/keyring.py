@@ -37,6 +37,11 @@ class Keyring:
     def __repr__(self) -> str:
         return f"Keyring({', '.join(self._keys)})"
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The keys' ids, newest first."""
+        return tuple(self._keys)
+
     def unwrap(self, owner: str, master_key_id: str, wrapped: bytes) -> DataKey:
         """The owner's data key. Raises Misconfigured when the master key is missing or is another one."""
         try:

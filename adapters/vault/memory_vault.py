@@ -48,6 +48,11 @@ class MemoryVault:
             known = self._owned.get(owner)
             return open_all(self._data_key(owner, known), known.secrets.values()) if known else {}
 
+    def take(self, owner: str) -> dict[str, str]:
+        with self._lock:
+            known = self._owned.pop(owner, None)
+            return open_all(self._data_key(owner, known), known.secrets.values()) if known else {}
+
     def names(self, owner: str) -> frozenset[str]:
         with self._lock:
             known = self._owned.get(owner)

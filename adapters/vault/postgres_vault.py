@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -19,6 +19,11 @@ REWRAP_BATCH = 100
 """Data keys moved in one transaction: a put of one of these owners waits for no more than that."""
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
+
+_SEALED = (
+    "SELECT k.master_key_id, k.wrapped, s.field, s.version, s.nonce, s.ciphertext"
+    " FROM vault.data_key k JOIN vault.secret s USING (owner) WHERE owner = %s ORDER BY s.field"
+)
 
 
 class PostgresVault:
@@ -56,11 +61,16 @@ class PostgresVault:
     def get(self, owner: str) -> dict[str, str]:
         """As the port says. Raises GiveUp too, for a secret that was altered or moved in the database."""
         with self._transaction() as cursor:
-            rows = cursor.execute(
-                "SELECT k.master_key_id, k.wrapped, s.field, s.version, s.nonce, s.ciphertext"
-                " FROM vault.data_key k JOIN vault.secret s USING (owner) WHERE owner = %s ORDER BY s.field",
-                (owner,),
-            ).fetchall()
+            return self._opened(owner, cursor.execute(_SEALED, (owner,)).fetchall())
+
+    def take(self, owner: str) -> dict[str, str]:
+        """As the port says. Raises as `get`."""
+        with self._transaction() as cursor:
+            rows = cursor.execute(f"{_SEALED} FOR UPDATE OF k".encode(), (owner,)).fetchall()
+            cursor.execute("DELETE FROM vault.data_key WHERE owner = %s", (owner,))
+        return self._opened(owner, rows)
+
+    def _opened(self, owner: str, rows: Sequence[tuple[Any, ...]]) -> dict[str, str]:
         if not rows:
             return {}
         data_key = self._keyring.unwrap(owner, rows[0][0], rows[0][1])
@@ -89,6 +99,16 @@ class PostgresVault:
             ).fetchall()
         for row in rows:
             self._keyring.unwrap(*row)
+
+    def master_keys(self) -> tuple[str, ...]:
+        """The ids of the master keys that this process has, newest first."""
+        return self._keyring.ids
+
+    def in_use(self) -> dict[str, int]:
+        """How many data keys each master key wraps, by its id."""
+        with self._transaction() as cursor:
+            rows = cursor.execute("SELECT master_key_id, count(*) FROM vault.data_key GROUP BY 1").fetchall()
+        return {row[0]: row[1] for row in rows}
 
     def rewrap(self, progress: Callable[[int], None]) -> int:
         """Wrap every data key with the newest master key, while others use them; returns how many were moved.

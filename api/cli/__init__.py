@@ -6,7 +6,7 @@ import sys
 
 import rich_click as click
 
-from api.cli import accounts, configuration, events, ingest, projections, run, throttles
+from api.cli import accounts, configuration, events, ingest, keys, projections, run, throttles
 from domain.errors import StarferryError
 
 click.rich_click.USE_RICH_MARKUP = False
@@ -31,6 +31,7 @@ for command in (
     events.events,
     events.history,
     configuration.config,
+    keys.keys,
 ):
     cli.add_command(command)
 

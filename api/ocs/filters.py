@@ -64,6 +64,9 @@ class Controls(msgspec.Struct, frozen=True):
     related: bool
     thumbnails: bool
     force_count: bool
+    by_cursor: bool
+    cursor: str
+    after: str
 
 
 Parameters = Sequence[tuple[str, str]]
@@ -123,12 +126,13 @@ def parse_search(
         basename=text("basename"),
         target=text("OBJECT"),
         target_folded=text("target_name"),
-        target_exact=tuple(dict.fromkeys((exact, _ascii(exact)))) if (exact := text("target_name_exact")) else (),
+        target_exact=_as_given_and_folded(text("target_name_exact")),
         empty_target="empty_target_name" in given,
         exposure_time=max((bound for bound in exposures if bound is not None), default=None),
         types_in=types_in,
         types_not_in=tuple(excluded),
         public=boolean(given.get("public")),
+        submitter=_as_given_and_folded(text("submitter")),
     )
     if errors:
         raise FilterErrors(errors)
@@ -149,6 +153,9 @@ def parse_controls(parameters: Parameters, *, default_limit: int, max_limit: int
         related=given.get("include_related_frames", "").lower() != "false",
         thumbnails=given.get("include_thumbnails", "").lower() == "true",
         force_count="force_count" in given,
+        by_cursor=given.get("pagination_style") == "cursor",
+        cursor=given.get("cursor", ""),
+        after=given.get("after", ""),
     )
 
 
@@ -215,6 +222,10 @@ def _at_least(text: str | None, least: int, default: int) -> int:
     except ValueError:
         return default
     return value if value >= least else default
+
+
+def _as_given_and_folded(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((text, _ascii(text)))) if text else ()
 
 
 def _ascii(text: str) -> str:

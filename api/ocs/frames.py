@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
-from urllib.parse import urlencode
 
 import msgspec
 from litestar import Response, Router, get, post
@@ -14,6 +13,7 @@ from litestar.params import FromPath
 from api.ocs.answers import NotVisible, json_answer
 from api.ocs.filters import Controls, Parameters, parse_controls, parse_search
 from api.ocs.negotiation import body_as_json
+from api.ocs.paging import Place, page_link, place_of_cursor, read_place, write_place
 from api.ocs.record_body import BodyErrors, parse_body, version_conflict
 from api.read_gate import HEADER
 from api.serving import AnyRequest, Serving, base_url, cause, serving_of
@@ -23,6 +23,8 @@ from application.transact import transact_async
 from domain.errors import AlreadyExists
 from domain.event import Recorded
 from domain.frames import FileProcessed, Frame, FrameAmended, stream_of
+from projections.frames.keyset import Order, mark_of, reverse, total
+from projections.frames.query import Page
 from projections.frames.rows import Link, VersionRow
 from projections.frames.search import FrameSearch
 
@@ -35,32 +37,34 @@ async def list_frames(request: AnyRequest) -> Response[bytes]:
     serving = serving_of(request)
     viewer = await serving.viewer(request)
     parameters = list(request.query_params.multi_items())
-    search = _search(serving, parameters)
+    search = search_of(serving, parameters)
     controls = _controls(serving, parameters)
+    order = total(controls.order)
+    if controls.by_cursor:
+        place = place_of_cursor(order, controls.cursor)
+    else:
+        place = read_place(order, controls.after) if controls.after else None
+        if place and (place.backwards or place.offset != controls.offset):
+            place = None  # somebody has changed the link
+    backwards = place is not None and place.backwards
     page = await serving.frames.page(
         search,
         viewer,
         serving.core.clock.now(),
         serving.link(request),
-        order=controls.order,
+        order=reverse(order) if backwards else order,
         limit=controls.limit,
         offset=controls.offset,
+        after=place.mark if place else None,
         related=controls.related,
+        thumbnails=serving.thumbnail_link(request) if controls.thumbnails else None,
+        counted=not controls.by_cursor,
         exact_count=_exact(search, controls, viewer.authenticated),
     )
-    return json_answer(
-        {
-            "count": page.count,
-            "next": _neighbour(serving, request, parameters, controls, controls.offset + controls.limit)
-            if page.more
-            else None,
-            "previous": _neighbour(serving, request, parameters, controls, controls.offset - controls.limit)
-            if controls.offset
-            else None,
-            "results": page.rows,
-            "count_estimated": page.estimated,
-        }
-    )
+    address = f"{base_url(serving.core, request)}/frames/"
+    if controls.by_cursor:
+        return json_answer(_cursor_page(page, address, parameters, order, controls.limit, place))
+    return json_answer(_offset_page(page, address, parameters, order, controls))
 
 
 @get("/{frame_id:str}")
@@ -69,10 +73,14 @@ async def frame_detail(request: AnyRequest, frame_id: FromPath[str]) -> Response
     serving = serving_of(request)
     viewer = await serving.viewer(request)
     parameters = list(request.query_params.multi_items())
-    search = _search(serving, parameters)
-    number, link, related = _id(frame_id), serving.link(request), _controls(serving, parameters).related
+    search = search_of(serving, parameters)
+    number, link, controls = id_in_path(frame_id), serving.link(request), _controls(serving, parameters)
+    pictures = serving.thumbnail_link(request) if controls.thumbnails else None
     now = serving.core.clock.now()
-    row = await _found(serving, lambda: serving.frames.one(number, search, viewer, now, link, related=related))
+    row = await found(
+        serving,
+        lambda: serving.frames.one(number, search, viewer, now, link, related=controls.related, thumbnails=pictures),
+    )
     return json_answer(row)
 
 
@@ -81,9 +89,9 @@ async def frame_headers(request: AnyRequest, frame_id: FromPath[str]) -> Respons
     """The whole header, as it was ingested."""
     serving = serving_of(request)
     viewer = await serving.viewer(request)
-    search = _search(serving, list(request.query_params.multi_items()))
-    number, now = _id(frame_id), serving.core.clock.now()
-    position = await _found(serving, lambda: serving.frames.headers_at(number, search, viewer, now))
+    search = search_of(serving, list(request.query_params.multi_items()))
+    number, now = id_in_path(frame_id), serving.core.clock.now()
+    position = await found(serving, lambda: serving.frames.headers_at(number, search, viewer, now))
     event = await serving.log.event_at(position)
     headers = event.event.headers if isinstance(event.event, FileProcessed | FrameAmended) else None
     return json_answer({"data": headers or msgspec.Raw(b"{}")})
@@ -94,14 +102,15 @@ async def frame_related(request: AnyRequest, frame_id: FromPath[str]) -> Respons
     """The related frames that the asker may see; a plain array."""
     serving = serving_of(request)
     viewer = await serving.viewer(request)
-    search = _search(serving, list(request.query_params.multi_items()))
-    number, now, link = _id(frame_id), serving.core.clock.now(), serving.link(request)
-    await _found(serving, lambda: serving.frames.one(number, search, viewer, now, link, related=False))
+    search = search_of(serving, list(request.query_params.multi_items()))
+    number, now, link = id_in_path(frame_id), serving.core.clock.now(), serving.link(request)
+    await found(serving, lambda: serving.frames.one(number, search, viewer, now, link, related=False))
     rows = await serving.frames.related_frames(number, viewer, now, link)
     return json_answer([_plain(msgspec.to_builtins(row, builtin_types=(msgspec.Raw,))) for row in rows])
 
 
-async def _found(serving: Serving, ask: Callable[[], Awaitable[T | None]]) -> T:
+async def found(serving: Serving, ask: Callable[[], Awaitable[T | None]]) -> T:
+    """What `ask` finds. Raises NotVisible for nothing."""
     answer = await serving.find(ask)
     if answer is None:
         raise NotVisible
@@ -120,7 +129,7 @@ async def create_frame(request: AnyRequest) -> Response[bytes]:
 
     def commit_for(history: Any) -> Any:
         commit, frame = decide_arrival(history, arrival, serving.numbers, cause=why, now=now)
-        result.append((frame, _arrival_times(history)))
+        result.append((frame, arrival_times(history)))
         return commit
 
     await serving.numbers.refill()
@@ -165,7 +174,8 @@ def created_frame(frame: Frame, known: Mapping[int, datetime], now: datetime, li
     return answer
 
 
-def _arrival_times(history: Iterable[Recorded]) -> dict[int, datetime]:
+def arrival_times(history: Iterable[Recorded]) -> dict[int, datetime]:
+    """When each version of a frame came."""
     return {
         version.id: recorded.at
         for recorded in history
@@ -190,7 +200,8 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _search(serving: Serving, parameters: Parameters) -> FrameSearch:
+def search_of(serving: Serving, parameters: Parameters) -> FrameSearch:
+    """What the query parameters ask for. Raises FilterErrors, InvalidGeometry."""
     return parse_search(
         parameters,
         serving.core.sky,
@@ -219,16 +230,45 @@ def _exact(search: FrameSearch, controls: Controls, authenticated: bool) -> bool
     return span <= timedelta(days=7) or (narrow and span <= timedelta(weeks=9))
 
 
-def _neighbour(serving: Serving, request: AnyRequest, parameters: Parameters, controls: Controls, offset: int) -> str:
-    """An absolute link to another page, repeating all parameters, sorted."""
-    kept = [(name, value) for name, value in parameters if name not in ("offset", "limit")]
-    kept.append(("limit", str(controls.limit)))
-    if offset > 0:
-        kept.append(("offset", str(offset)))
-    return f"{base_url(serving.core, request)}/frames/?{urlencode(sorted(kept))}"
+def _offset_page(page: Page, address: str, parameters: Parameters, order: Order, controls: Controls) -> dict[str, Any]:
+    """The envelope with counts. The link to the next page also says behind which row it begins: rows that arrive in
+    front of it meanwhile don't shift it."""
+    limit, offset = controls.limit, controls.offset
+    following = previous = None
+    if page.more:
+        place = Place(mark_of(page.rows[-1], order), offset=offset + limit)
+        following = page_link(
+            address, parameters, (), limit=limit, offset=offset + limit, after=write_place(order, place)
+        )
+    if offset:
+        back = max(0, offset - limit) or None
+        previous = page_link(address, parameters, ("offset", "after"), limit=limit, offset=back)
+    return {
+        "count": page.count,
+        "next": following,
+        "previous": previous,
+        "results": page.rows,
+        "count_estimated": page.estimated,
+    }
 
 
-def _id(text: str) -> int:
+def _cursor_page(
+    page: Page, address: str, parameters: Parameters, order: Order, limit: int, place: Place | None
+) -> dict[str, Any]:
+    """The envelope without counts (contracts: 1.7, cursor style)."""
+    backwards = place is not None and place.backwards
+    rows = page.rows[::-1] if backwards else page.rows
+    following = previous = None
+    if rows and (page.more or backwards):
+        cursor = write_place(order, Place(mark_of(rows[-1], order)))
+        following = page_link(address, parameters, (), limit=limit, cursor=cursor)
+    if rows and (page.more if backwards else place):
+        cursor = write_place(order, Place(mark_of(rows[0], order), backwards=True))
+        previous = page_link(address, parameters, (), limit=limit, cursor=cursor)
+    return {"next": following, "previous": previous, "results": rows}
+
+
+def id_in_path(text: str) -> int:
     """The id in a path. Raises NotVisible for what can't be one."""
     if not text.isdecimal() or not text.isascii() or len(text) > 10 or int(text) > 2_147_483_647:
         raise NotVisible("Not found.")

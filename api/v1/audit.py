@@ -62,6 +62,8 @@ async def _must_see(request: AnyRequest, viewer: Principal, kind: str, name: str
                 return await serving.deliveries.observations(viewer, below=2**62, limit=1, observation=name)
             case "storage_config":
                 return await serving.deliveries.configs(viewer, below=2**62, limit=1, config=name)
+            case "organization" | "project":
+                return await serving.groups.groups(viewer, kind, below=2**62, limit=1, group=name)
             case _:
                 return None
 

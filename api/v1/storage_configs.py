@@ -13,17 +13,17 @@ from adapters.ids import new_id
 from api.read_gate import HEADER
 from api.serving import AnyRequest, Serving, cause, in_thread, serving_of
 from api.v1.answers import body_of, json_answer, listing, window
+from application.access import manage_config
 from application.commands.storage_configs import (
     ConfigChange,
     NewStorageConfig,
     create_storage_config,
     delete_storage_config,
     edit_storage_config,
-    load_config,
     test_storage_config,
 )
 from application.commands.transfers import retry_failed_of_config
-from application.permissions import Principal, must_be_known, must_see_config
+from application.permissions import Principal, must_be_known
 from domain.errors import Conflict, NotFound
 from domain.storage_configs import FileContent, Provider, Scope, Settings
 
@@ -63,7 +63,7 @@ _SETTINGS = Settings.__struct_fields__
 
 @get("/storage-configs")
 async def list_configs(request: AnyRequest) -> Response[bytes]:
-    """The asker's configurations."""
+    """The configurations that the asker may see: their own, and those of their organizations and projects."""
     serving = serving_of(request)
     viewer = await serving.viewer(request)
     must_be_known(viewer)
@@ -71,6 +71,28 @@ async def list_configs(request: AnyRequest) -> Response[bytes]:
     rows = await serving.deliveries.configs(viewer, below=below, limit=limit + 1)
     shown = [await _shown(serving, row) for row in rows]
     return listing(shown, limit, [row["number"] for row in rows])
+
+
+@get("/destinations")
+async def selectable_configs(request: AnyRequest) -> Response[bytes]:
+    """What the asker can select for an observation of `?project=` (a project's id), grouped by scope (S09)."""
+    serving = serving_of(request)
+    viewer = await serving.viewer(request)
+    must_be_known(viewer)
+    groups: dict[str, list[dict[str, Any]]] = {"personal": [], "organization": [], "project": []}
+    for row in await serving.deliveries.selectable(viewer, request.query_params.get("project", "")):
+        groups[row["scope"]].append(
+            {
+                "id": row["id"],
+                "display_name": row["settings"]["display_name"],
+                "provider": row["provider"],
+                "scope": row["scope"],
+                "scope_id": row["scope_id"],
+                "destination_path": row["settings"].get("destination_path", "/"),
+                "deletes_from_server": row["settings"].get("delete_from_server", False),
+            }
+        )
+    return json_answer(groups)
 
 
 @get("/storage-configs/{config_id:str}")
@@ -112,8 +134,7 @@ async def edit_config(request: AnyRequest, config_id: FromPath[str]) -> Response
     must_be_known(principal)
     body = await body_of(request, ConfigPatch)
     core = serving.core
-    config = await in_thread(load_config, core.log, config_id)
-    must_see_config(principal, config)
+    config = await in_thread(manage_config, core.log, principal, config_id)
     if body.provider is not UNSET and body.provider != config.provider:
         raise Conflict("The provider of a storage configuration can't change; create another one.")
     changes = {name: getattr(body, name) for name in _SETTINGS if getattr(body, name) is not UNSET}
@@ -136,7 +157,9 @@ async def delete_config(request: AnyRequest, config_id: FromPath[str]) -> None:
     principal = await serving.viewer(request)
     core = serving.core
     why = cause(principal, "api")
-    position = await in_thread(delete_storage_config, core.log, core.vault, core.clock, why, principal, config_id)
+    position = await in_thread(
+        delete_storage_config, core.log, core.vault, core.clock, why, principal, config_id, core.consents
+    )
     serving.gate.wrote(principal.username, position)
 
 

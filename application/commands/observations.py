@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
-from application.permissions import Principal, may_use_config, must_be_known, must_see_observation
+from application.access import change_observation, group_of, project_named
+from application.commands.groups import must_see_group
+from application.permissions import Principal, config_access, must_be_known
 from application.ports.clock import Clock
 from application.ports.event_log import EventLog
 from application.transact import transact
 from domain import observations, storage_configs
-from domain.errors import InvalidInput
+from domain.errors import Forbidden, InvalidInput
 from domain.event import Cause
+from domain.groups import Group
 
 
 class NewObservation(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +34,8 @@ def submit_observation(log: EventLog, clock: Clock, cause: Cause, principal: Pri
     if number is not None and not 0 <= number <= 2_147_483_647:
         raise InvalidInput("An observation's number lies between 0 and 2147483647.", field="observation_id")
     observation_id = new.code if number is None else str(number)
-    check_destinations(log, principal, new.destinations)
+    project = _project(log, principal, new.project)
+    check_destinations(log, principal, new.destinations, new.project)
     transact(
         log,
         observations.stream_of(observation_id),
@@ -42,6 +46,7 @@ def submit_observation(log: EventLog, clock: Clock, cause: Cause, principal: Pri
             name=new.name,
             number=number,
             project=new.project,
+            project_name=project.name if project else "",
             target=new.target,
             destinations=new.destinations,
         ),
@@ -56,8 +61,9 @@ def select_destinations(
 ) -> int:
     """Change where an observation's files go; files that arrived before are delivered too."""
     stream = observations.stream_of(observation_id)
-    must_see_observation(principal, observations.fold(log.load(stream)))
-    check_destinations(log, principal, destinations)
+    observation = change_observation(log, principal, observation_id)
+    kept = set(observation.destinations)
+    check_destinations(log, principal, tuple(one for one in destinations if one not in kept), observation.project)
     return transact(
         log,
         stream,
@@ -67,12 +73,29 @@ def select_destinations(
     )
 
 
-def check_destinations(log: EventLog, principal: Principal, destinations: tuple[str, ...]) -> None:
-    """Raise InvalidInput, naming the first destination that the principal can't select now."""
+def check_destinations(log: EventLog, principal: Principal, destinations: tuple[str, ...], project: str) -> None:
+    """Raise InvalidInput, naming the first destination that the principal can't select now for an observation of this
+    project (S06–S10, S33)."""
     found = log.load_many([storage_configs.stream_of(config) for config in destinations])
     for config_id in destinations:
         config = storage_configs.fold(found.get(storage_configs.stream_of(config_id), ()))
-        if not config.exists or config.deleted or not may_use_config(principal, config):
+        if config_access(principal, config, group_of(log, config)) == "none":
             raise InvalidInput(f"There is no storage configuration {config_id}.", field="destinations")
+        if config.scope == "project" and config.scope_id != project and not principal.is_superuser:
+            raise InvalidInput(
+                f"The storage configuration {config_id} is only for observations of its project.", field="destinations"
+            )
         if not config.enabled:
             raise InvalidInput(f"The storage configuration {config_id} is disabled.", field="destinations")
+
+
+def _project(log: EventLog, principal: Principal, named: str) -> Group | None:
+    """The project that an observation is submitted to, if that is one of ours and not a proposal's code. Raises
+    NotFound and Forbidden for one that the principal doesn't belong to, or may only look at."""
+    project = project_named(log, named)
+    if project is None or principal.is_superuser:
+        return project
+    must_see_group(principal, project)
+    if not project.allows(principal.username, "can_edit"):
+        raise Forbidden("You need can_edit in this project to submit an observation to it.")
+    return project

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
+import structlog
 
-from application.permissions import Principal, must_be_known, must_see_config
+from application.access import manage_config
+from application.commands.groups import see_group
+from application.permissions import Principal, managing, must_be_known
 from application.ports.clock import Clock
+from application.ports.consent import Consent
 from application.ports.destination import Check
 from application.ports.event_log import EventLog
 from application.ports.open_destination import OpenDestination
@@ -15,9 +19,11 @@ from application.ports.vault import Vault
 from application.transact import transact
 from domain import storage_configs
 from domain.destination_paths import check_template, normalise_folder
-from domain.errors import Forbidden, InvalidInput
+from domain.errors import Forbidden, InvalidInput, StarferryError
 from domain.event import Cause, Event
 from domain.storage_configs import Provider, Scope, Settings, StorageConfig
+
+logger = structlog.get_logger()
 
 SECRETS: Mapping[Provider, frozenset[str]] = {
     "dropbox": frozenset({"app_secret"}),
@@ -59,8 +65,7 @@ def create_storage_config(
 ) -> int:
     """Record a configuration. Secrets are stored first: an event that promises secrets must find them."""
     must_be_known(principal)
-    if new.scope != "personal" and not principal.is_superuser:
-        raise Forbidden(f"You may not create storage configurations of this {new.scope}.")
+    _must_manage_scope(log, principal, new)
     settings = normalised(new.settings)
     options, secrets = divide(new.provider, new.credentials)
     missing = (OPTIONS[new.provider] | SECRETS[new.provider]) - options.keys() - secrets.keys() - _OPTIONAL
@@ -79,7 +84,10 @@ def create_storage_config(
         options=options,
         enabled=new.enabled,
     )
-    return transact(log, storage_configs.stream_of(new.id), lambda _: (created,), cause=cause, now=clock.now())
+    events: tuple[Event, ...] = (created,)
+    if new.provider in storage_configs.CONSENTED:
+        events += (storage_configs.StorageConfigAuthorizationLost(reason="It hasn't been authorized yet."),)
+    return transact(log, storage_configs.stream_of(new.id), lambda _: events, cause=cause, now=clock.now())
 
 
 class ConfigChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,9 +108,9 @@ def edit_storage_config(
     change: ConfigChange,
     open_destination: OpenDestination,
 ) -> int:
-    """Apply an edit. New secrets count as authorized: what waits for them goes on."""
-    config = load_config(log, config_id)
-    must_see_config(principal, config)
+    """Apply an edit. New secrets count as authorized (unless the provider wants its owner's consent): what waits for
+    them goes on."""
+    config = manage_config(log, principal, config_id)
     options, secrets = divide(config.provider, {name: value for name, value in change.credentials.items() if value})
     options = {**config.options, **options}
     settings = normalised(change.settings) if change.settings else config.settings
@@ -114,7 +122,7 @@ def edit_storage_config(
         events = storage_configs.edit(state, settings, options, version)
         if change.enabled is not None:
             events += storage_configs.enable(state, change.enabled)
-        if secrets and state.needs_authorization:
+        if secrets and state.needs_authorization and state.provider not in storage_configs.CONSENTED:
             events += storage_configs.authorize(state)
         return events
 
@@ -128,10 +136,11 @@ def edit_storage_config(
 
 
 def delete_storage_config(
-    log: EventLog, vault: Vault, clock: Clock, cause: Cause, principal: Principal, config_id: str
+    log: EventLog, vault: Vault, clock: Clock, cause: Cause, principal: Principal, config_id: str, consent: Consent
 ) -> int:
-    """Delete a configuration and destroy its secrets (S25); a policy cancels what had not started."""
-    must_see_config(principal, load_config(log, config_id))
+    """Delete a configuration and destroy its secrets (S25); a policy cancels what had not started. An authorization is
+    given back to its provider, if that can be reached."""
+    config = manage_config(log, principal, config_id)
     position = transact(
         log,
         storage_configs.stream_of(config_id),
@@ -139,6 +148,11 @@ def delete_storage_config(
         cause=cause,
         now=clock.now(),
     )
+    if "refresh_token" in vault.names(config_id):
+        try:
+            consent.revoke(config.provider, config.options, vault.get(config_id))
+        except StarferryError as error:  # what can't be revoked can't be read any more either
+            logger.warning("the authorization was not revoked at its provider", config=config_id, reason=str(error))
     vault.shred(config_id)
     return position
 
@@ -153,8 +167,7 @@ def test_storage_config(
     open_destination: OpenDestination,
 ) -> list[Check]:
     """Try the destination (S29) and keep the result; one that works again is released."""
-    config = load_config(log, config_id)
-    must_see_config(principal, config)
+    config = manage_config(log, principal, config_id)
     with open_destination(config, vault.get(config_id)) as destination:
         checks = destination.test()
     failed = next((check for check in checks if not check.ok), None)
@@ -174,6 +187,20 @@ def test_storage_config(
         now=clock.now(),
     )
     return checks
+
+
+def _must_manage_scope(log: EventLog, principal: Principal, new: NewStorageConfig) -> None:
+    """Raise NotFound, Forbidden or InvalidInput unless the principal manages the storage of the scope (S06–S08)."""
+    if new.scope == "personal":
+        if new.scope_id not in ("", principal.username):
+            raise InvalidInput(
+                "A personal storage configuration is always your own: leave scope_id out.", field="scope_id"
+            )
+        return
+    group = see_group(log, principal, new.scope, new.scope_id)
+    if not (principal.is_superuser or group.allows(principal.username, *managing(group.kind))):
+        needed = " or ".join(managing(group.kind))
+        raise Forbidden(f"You need {needed} in this {group.kind} to add a storage configuration to it.")
 
 
 def load_config(log: EventLog, config_id: str) -> StorageConfig:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from application.commands.storage_configs import load_config
-from application.permissions import Principal, may_use_config, must_be_known, must_see_config
+from application.access import access_to_config, access_to_observation, manage_config
+from application.permissions import Principal, must_be_known
 from application.ports.clock import Clock
 from application.ports.event_log import EventLog
 from application.ports.lookups import TransferLookup
 from application.transact import Decide, transact
 from domain import transfers
-from domain.errors import NotAllowedNow, NotFound
+from domain.errors import Forbidden, NotAllowedNow, NotFound
 from domain.event import Cause
+from domain.transfers import TransferRequested
 
 
 def retry_transfer(log: EventLog, clock: Clock, cause: Cause, principal: Principal, transfer: str) -> int:
@@ -30,7 +31,7 @@ def retry_failed_of_config(
     log: EventLog, lookup: TransferLookup, clock: Clock, cause: Cause, principal: Principal, config_id: str
 ) -> list[str]:
     """Retry every failed transfer of a configuration and return their ids."""
-    must_see_config(principal, load_config(log, config_id))
+    manage_config(log, principal, config_id)
     retried = []
     for transfer in lookup.failed_transfers(config_id, at_least=log.head()):
         try:
@@ -43,13 +44,21 @@ def retry_failed_of_config(
 
 def _change(log: EventLog, clock: Clock, cause: Cause, principal: Principal, transfer: str, decide: Decide) -> int:
     must_be_known(principal)
-    state = transfers.fold(log.load(transfers.stream_of(transfer)))
-    request = state.request
-    visible = request is not None and (
-        principal.is_superuser
-        or request.owner == principal.username
-        or may_use_config(principal, load_config(log, request.storage_config))
-    )
-    if not visible:
+    request = transfers.fold(log.load(transfers.stream_of(transfer))).request
+    if request is None or not _may_change(log, principal, request):
         raise NotFound("There is no such transfer.")
     return transact(log, transfers.stream_of(transfer), decide, cause=cause, now=clock.now())
+
+
+def _may_change(log: EventLog, principal: Principal, request: TransferRequested) -> bool:
+    """Its owner may, who may change its observation, and who manages its destination. Raises Forbidden for those who
+    may only look."""
+    if principal.is_superuser or request.owner == principal.username:
+        return True
+    _, observation = access_to_observation(log, principal, request.observation or "")
+    _, config = access_to_config(log, principal, request.storage_config)
+    if observation == "change" or config == "manage":
+        return True
+    if observation == "view":
+        raise Forbidden("You may see this transfer, but not change it.")
+    return False

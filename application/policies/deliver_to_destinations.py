@@ -197,7 +197,7 @@ def _path(delivery: _Delivery, config: StorageConfig, observation: Observation) 
         config.settings.path_template,
         destination_paths.calibrated_name(filename) if delivery.content == "calibrated" else filename,
         user=observation.owner,
-        project=observation.project or record.proposal_id,
+        project=observation.project_name or observation.project or record.proposal_id,
         target=observation.target or record.target_name,
     )
 

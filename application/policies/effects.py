@@ -1,14 +1,12 @@
-"""What follows from events outside the log: nudges to the workers, and the removal of bytes. Both may be repeated."""
+"""What follows from events outside the log: nudges to the workers. They may be repeated."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from application.ports.file_store import FileStore
 from application.ports.jobs import Jobs
 from domain.event import Recorded
-from domain.frames import FileDeletedFromServer, FrameDeleted
 from domain.transfers import (
     TransferAttemptFailed,
     TransferInterrupted,
@@ -38,26 +36,3 @@ class NudgeWorkers:
             at = recorded.event.next_attempt_at if isinstance(recorded.event, TransferAttemptFailed) else None
             due.append((transfer, at))
         self._jobs.nudge(due)
-
-
-class RemoveDeletedFiles:
-    """Takes the bytes away once the log says that they go."""
-
-    name = "RemoveDeletedFiles"
-    topics = frozenset({FileDeletedFromServer.topic, FrameDeleted.topic})
-
-    def __init__(self, store: FileStore) -> None:
-        self._store = store
-
-    def act(self, batch: Sequence[Recorded]) -> None:
-        """See Effect.act."""
-        for recorded in batch:
-            match recorded.event:
-                case FileDeletedFromServer() as event:
-                    self._store.delete(event.path, event.key)
-                case FrameDeleted() as event:
-                    for version in event.versions:
-                        if version.path:
-                            self._store.delete(version.path, version.key)
-                case _:
-                    pass

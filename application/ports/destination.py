@@ -61,6 +61,9 @@ class Destination(Protocol):
 
     chunk_size: int
     """Bytes that `put` takes at a time, the last may be shorter."""
+    keeps_session: bool
+    """Whether the session must be kept even for a file of one chunk: what `begin` has reserved in it is what makes a
+    repetition after an unclear failure harmless."""
 
     def test(self) -> list[Check]:
         """Credentials, destination reachable, upload allowed (a tiny probe is written and removed), in this order,

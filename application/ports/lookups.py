@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from domain.groups import GroupKind
+
 
 class FrameLookup(Protocol):
     """Finds frames by what they belong to."""
@@ -14,11 +16,23 @@ class FrameLookup(Protocol):
         ...
 
 
+class ThumbnailLookup(Protocol):
+    """Finds thumbnails by their names."""
+
+    def frame_of_thumbnail(self, basename: str, *, at_least: int) -> str | None:
+        """The basename of the frame that has this thumbnail; None when no frame has it."""
+        ...
+
+
 class TransferLookup(Protocol):
     """Finds transfers by what they belong to."""
 
     def open_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
         """Ids of the transfers to a configuration that are pending, held or in progress."""
+        ...
+
+    def open_transfers_of_frame(self, basename: str, *, at_least: int) -> Sequence[str]:
+        """Ids of the transfers of a frame's files that are pending, held or in progress."""
         ...
 
     def failed_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
@@ -39,4 +53,12 @@ class TransferLookup(Protocol):
 
     def paused_configs(self) -> Sequence[str]:
         """Ids of the storage configurations whose pause has run out."""
+        ...
+
+
+class GroupLookup(Protocol):
+    """Finds what belongs to a group."""
+
+    def belongings(self, kind: GroupKind, group: str, *, at_least: int) -> Sequence[str]:
+        """Ids of the storage configurations and projects of an organization or project that aren't deleted."""
         ...

@@ -19,6 +19,10 @@ class Vault(Protocol):
         key opens them."""
         ...
 
+    def take(self, owner: str) -> dict[str, str]:
+        """Like `get`, and destroys them: of two who ask at the same time one gets them and the other nothing."""
+        ...
+
     def names(self, owner: str) -> frozenset[str]:
         """Which secrets are set, without opening them."""
         ...

@@ -17,7 +17,9 @@ from domain.frames import (
     FrameAmended,
     FrameDeleted,
     FrameVersion,
+    RelatedFramesChanged,
 )
+from domain.thumbnails import ThumbnailAdded, ThumbnailRemoved
 from projections.frames.grams import basename_grams, fold, target_grams
 from projections.frames.tables import INDEXES, TABLES
 from projections.projection import Cursor
@@ -25,13 +27,13 @@ from projections.projection import Cursor
 _COLUMNS = (
     "id observation_id request_id observation_date public_date created exposure_time headers_at observation_day "
     "reduction_level basename proposal_id instrument_id target_name site_id telescope_id primary_optical_element "
-    "configuration_type observation target_folded version_set area"
+    "configuration_type observation target_folded submitter version_set area"
 ).split()
 _TYPES = (
     "int int int timestamptz timestamptz timestamptz float8 bigint date smallint "
-    "text text text text text text text text text text text text"
+    "text text text text text text text text text text text text text"
 ).split()
-_KEPT = ("id", "basename", "created", "version_set", "headers_at", "observation")
+_KEPT = ("id", "basename", "created", "version_set", "headers_at", "submitter", "observation")
 _CHANGING = [name for name in _COLUMNS if name not in _KEPT]
 
 # arrays of arrays must be rectangular, so cells and grams travel as texts of their own ('{1,2}')
@@ -43,6 +45,7 @@ SELECT {", ".join(f"u.{name}" for name in _COLUMNS)}, u.cells::int[], u.grams::s
 ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _CHANGING)},
     cells = excluded.cells, grams = excluded.grams,
     observation = coalesce(excluded.observation, f.observation),
+    submitter = CASE WHEN excluded.headers_at > 0 THEN excluded.submitter ELSE f.submitter END,
     headers_at = CASE WHEN excluded.headers_at > 0 THEN excluded.headers_at ELSE f.headers_at END,
     version_set = concat_ws(',', nullif(excluded.version_set, ''), nullif(f.version_set, ''))
 """
@@ -75,7 +78,18 @@ class FramesProjection:
     name = "frames"
     tables = TABLES
     indexes = INDEXES
-    topics = frozenset(event.topic for event in (FileProcessed, FrameAmended, FileDeletedFromServer, FrameDeleted))
+    topics = frozenset(
+        event.topic
+        for event in (
+            FileProcessed,
+            FrameAmended,
+            FileDeletedFromServer,
+            FrameDeleted,
+            RelatedFramesChanged,
+            ThumbnailAdded,
+            ThumbnailRemoved,
+        )
+    )
 
     def __init__(self, sky: Sky) -> None:
         self._sky = sky
@@ -93,6 +107,12 @@ class FramesProjection:
                         cursor.execute("UPDATE version SET deleted = true WHERE id = %s", (event.version_id,))
                     case FrameDeleted() as event:
                         _delete(cursor, event.frame_id)
+                    case RelatedFramesChanged() as event:
+                        _change_links(cursor, event)
+                    case ThumbnailAdded() as event:
+                        _put_thumbnail(cursor, event)
+                    case ThumbnailRemoved() as event:
+                        cursor.execute("DELETE FROM thumbnail WHERE id = %s", (event.thumbnail.id,))
                     case _:
                         pass
 
@@ -149,6 +169,7 @@ class FramesProjection:
             record.configuration_type,
             event.observation if isinstance(event, FileProcessed) else None,
             fold(record.target_name),
+            _submitter(event.headers) if has_headers else "",
             ",".join(self._version_json(version, recorded) for version in reversed(_versions(recorded))),
             None if record.area is None else self._area_json(record.area),
             None if cells is None else f"{{{','.join(map(str, cells))}}}",
@@ -170,13 +191,17 @@ class FramesProjection:
 
 
 def _rounds(events: Iterable[Recorded]) -> list[list[Recorded]]:
-    """The events in order, cut so that no round has two of one frame: a statement can't touch a row twice."""
+    """The events in order, cut so that no round has two of one frame: a statement can't touch a row twice. What takes
+    links away has a round of its own: whether it comes before or after a frame that names the other matters."""
     rounds: list[list[Recorded]] = [[]]
     seen: set[str] = set()
+    alone = False
     for recorded in events:
-        if recorded.stream in seen:
+        unlinks = isinstance(recorded.event, FrameDeleted | RelatedFramesChanged)
+        if recorded.stream in seen or alone or (unlinks and rounds[-1]):
             rounds.append([])
             seen.clear()
+        alone = unlinks
         seen.add(recorded.stream)
         rounds[-1].append(recorded)
     return rounds
@@ -193,5 +218,49 @@ def _versions(recorded: Recorded) -> tuple[FrameVersion, ...]:
 
 def _delete(cursor: Cursor, frame_id: int) -> None:
     cursor.execute("DELETE FROM link WHERE frame_id = %s OR other_id = %s", (frame_id, frame_id))
-    for table, column in (("waiting", "frame_id"), ("version", "frame_id"), ("frame", "id")):
+    for table, column in (
+        ("waiting", "frame_id"),
+        ("version", "frame_id"),
+        ("thumbnail", "frame_id"),
+        ("frame", "id"),
+    ):
         cursor.execute(f"DELETE FROM {table} WHERE {column} = %s".encode(), (frame_id,))
+
+
+def _change_links(cursor: Cursor, event: RelatedFramesChanged) -> None:
+    frame, removed = event.frame_id, list(event.removed)
+    cursor.execute(
+        "WITH gone AS (SELECT id FROM frame WHERE basename = ANY(%s)) DELETE FROM link USING gone "
+        "WHERE (frame_id = %s AND other_id = gone.id) OR (frame_id = gone.id AND other_id = %s)",
+        (removed, frame, frame),
+    )
+    cursor.execute("DELETE FROM waiting WHERE frame_id = %s AND basename = ANY(%s)", (frame, removed))
+    if event.added:
+        cursor.execute(_LINK_KNOWN, ([frame] * len(event.added), list(event.added)), prepare=True)
+
+
+def _put_thumbnail(cursor: Cursor, event: ThumbnailAdded) -> None:
+    picture = event.thumbnail
+    cursor.execute(
+        "INSERT INTO thumbnail (id, frame_id, basename, extension, size, key, path) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s) "
+        "ON CONFLICT (id) DO UPDATE SET frame_id = excluded.frame_id, basename = excluded.basename, "
+        "extension = excluded.extension, size = excluded.size, key = excluded.key, path = excluded.path",
+        (picture.id, event.frame_id, picture.basename, picture.extension, picture.size, picture.key, picture.path),
+    )
+
+
+class _Submitted(msgspec.Struct):
+    USERID: Any = None
+
+
+_submitted = msgspec.json.Decoder(_Submitted)
+
+
+def _submitter(headers: msgspec.Raw) -> str:
+    """Who asked for the frame: its header USERID, where that is text. Only this key is made into a value."""
+    try:
+        user = _submitted.decode(headers).USERID
+    except msgspec.DecodeError:
+        return ""  # the original took headers that are no object
+    return user if isinstance(user, str) and "\0" not in user else ""

@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
 import msgspec
 import psycopg
+from msgspec import UNSET
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from application.permissions import Principal
 from application.ports.sky import Sky
 from domain.footprint import Footprint
+from projections.frames.counts import Connection, Counts
+from projections.frames.fetching import fetch
+from projections.frames.keyset import Mark, Order, beyond, order_by, total
 from projections.frames.rows import COLUMNS, FrameRow, Link, VersionRow, frame_row
 from projections.frames.search import FrameSearch, Where, conditions, visible_to
+from projections.frames.thumbnails import ThumbnailLink, thumbnails_of
 
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]]
-Order = tuple[tuple[str, bool], ...]
 NEWEST_FIRST: Order = (("observation_date", True),)
 CANDIDATES = 400
 """Footprints tested at a time; a page of 100 that half of them match needs one fetch."""
-COUNT_SECONDS = 10.0
-"""How long an estimated count is good for: it is an estimate anyway, and asking the planner costs a round trip."""
-
-
-COUNTED = 1000
-"""Where the planner expects fewer rows a count costs next to nothing, and a small archive isn't told nonsense. It is
-marked as an estimate all the same: clients of the original expect the mark on these queries."""
+EXACT_SECONDS = 5.0
+"""How long footprints are tested for a count that somebody insists on (contracts: 1.7)."""
 
 
 class Page(msgspec.Struct):
-    """Rows of a page, whether there are more, and the count: exact, or an estimate."""
+    """Rows of a page, whether there are more, and the count: exact, or an estimate, or 0 when nobody asked."""
 
     rows: list[FrameRow]
     more: bool
@@ -47,7 +47,7 @@ class FrameQueries:
     def __init__(self, pool: Pool, sky: Sky) -> None:
         self._pool = pool
         self._sky = sky
-        self._counts: dict[tuple[str, str], tuple[float, int]] = {}
+        self._counts = Counts()
         self._footprint = msgspec.json.Decoder(Footprint)
 
     async def page(
@@ -60,48 +60,101 @@ class FrameQueries:
         order: Order = NEWEST_FIRST,
         limit: int = 100,
         offset: int = 0,
+        after: Mark | None = None,
         related: bool = True,
+        thumbnails: ThumbnailLink | None = None,
+        counted: bool = True,
         exact_count: bool = False,
     ) -> Page:
-        """One page of the frames that the viewer may see and that have a version."""
-        where = conditions(search, viewer, now)
-        where.add("f.version_set <> ''")
+        """One page of the frames that the viewer may see and that have a version.
+
+        It begins behind the mark `after`, a place in the order made total (keyset.total), where one is given; else at
+        the offset. `thumbnails` makes their links, where they are wanted.
+        """
+        order = total(order)
+        everything = conditions(search, viewer, now)
+        everything.add("f.version_set <> ''")
+        where = everything.copy()
+        if after is not None:
+            beyond(order, after, where)
+            skipped = 0
+        else:
+            skipped = offset
         async with self._pool.connection() as connection:
             if search.geometric:
-                rows, more, count = await self._geometric(connection, search, where, order, limit, offset)
-                estimated = count is None
-                total = offset + len(rows) + more if count is None else count
+                rows, more, seen = await self._geometric(connection, search, where, order, limit, skipped)
             else:
-                rows = await _fetch(
-                    connection,
-                    # literals: with a parameter as limit the planner guesses a tenth of the table and sorts it
-                    f"SELECT {COLUMNS} FROM read_frames.frame f {where.sql()} {_order_by(order)} "
-                    f"LIMIT {limit + 1} OFFSET {offset}",
-                    where.parameters,
-                )
-                more = len(rows) > limit
-                del rows[limit:]
-                total, estimated = await self._count(connection, where, now, offset, len(rows), more, exact_count)
-            links = await self._related(connection, [row[0] for row in rows], viewer, now) if related else {}
-        return Page(
-            [frame_row(row, links.get(row[0], []) if related else None, link) for row in rows], more, total, estimated
-        )
+                rows, more, seen = await self._plain(connection, where, order, limit, skipped)
+            if seen is not None and after is None:
+                count, estimated = seen, False
+            elif not counted:
+                count, estimated = 0, True
+            elif exact_count:
+                count, estimated = await self._exact_count(connection, search, everything)
+            else:
+                count, estimated = (offset + len(rows) + more if rows else 0), True
+                if seen is None and not search.geometric:
+                    count = max(count, await self._counts.likely(connection, everything, now))
+            ids = [row[0] for row in rows]
+            links = await self._related(connection, ids, viewer, now) if related else {}
+            pictures = await thumbnails_of(connection, ids, thumbnails) if thumbnails else {}
+        found = [
+            frame_row(
+                row,
+                links.get(row[0], []) if related else None,
+                link,
+                pictures.get(row[0], []) if thumbnails else UNSET,
+            )
+            for row in rows
+        ]
+        return Page(found, more, count, estimated)
 
     async def one(
-        self, frame_id: int, search: FrameSearch, viewer: Principal, now: datetime, link: Link, *, related: bool = True
+        self,
+        frame_id: int,
+        search: FrameSearch,
+        viewer: Principal,
+        now: datetime,
+        link: Link,
+        *,
+        related: bool = True,
+        thumbnails: ThumbnailLink | None = None,
     ) -> FrameRow | None:
         """One frame that the viewer may see; None otherwise."""
         where = conditions(search, viewer, now)
         where.add("f.id = %s", frame_id)
         async with self._pool.connection() as connection:
-            rows = await _fetch(
-                connection, f"SELECT {COLUMNS} FROM read_frames.frame f {where.sql()}", where.parameters
-            )
+            rows = await fetch(connection, f"SELECT {COLUMNS} FROM read_frames.frame f {where.sql()}", where.parameters)
             rows = self._exactly(rows, search)
             if not rows:
                 return None
             links = await self._related(connection, [frame_id], viewer, now) if related else {}
-        return frame_row(rows[0], links.get(frame_id, []) if related else None, link)
+            pictures = (
+                (await thumbnails_of(connection, [frame_id], thumbnails)).get(frame_id, []) if thumbnails else UNSET
+            )
+        return frame_row(rows[0], links.get(frame_id, []) if related else None, link, pictures)
+
+    async def basenames(self, ids: Sequence[int]) -> dict[int, str]:
+        """The names of the frames that have these ids, whoever may see them."""
+        async with self._pool.connection() as connection:
+            rows = await fetch(connection, "SELECT id, basename FROM read_frames.frame WHERE id = ANY(%s)", [list(ids)])
+        return dict(rows)
+
+    async def related_ids(self, frame_id: int, viewer: Principal, now: datetime) -> list[int]:
+        """The ids of the related frames that the viewer may see."""
+        async with self._pool.connection() as connection:
+            return (await self._related(connection, [frame_id], viewer, now)).get(frame_id, [])
+
+    async def linked(self, frame_id: int) -> list[str]:
+        """The names of all frames that are linked to this one, whoever may see them."""
+        async with self._pool.connection() as connection:
+            rows = await fetch(
+                connection,
+                "SELECT f.basename FROM read_frames.link l JOIN read_frames.frame f ON f.id = l.other_id "
+                "WHERE l.frame_id = %s",
+                [frame_id],
+            )
+        return [name for (name,) in rows]
 
     async def by_basename(self, basename: str, viewer: Principal, now: datetime, link: Link) -> FrameRow | None:
         """The frame of this name, if the viewer may see it."""
@@ -109,9 +162,7 @@ class FrameQueries:
         visible_to(viewer, now, where)
         where.add("f.basename = %s", basename)
         async with self._pool.connection() as connection:
-            rows = await _fetch(
-                connection, f"SELECT {COLUMNS} FROM read_frames.frame f {where.sql()}", where.parameters
-            )
+            rows = await fetch(connection, f"SELECT {COLUMNS} FROM read_frames.frame f {where.sql()}", where.parameters)
             if not rows:
                 return None
             links = await self._related(connection, [rows[0][0]], viewer, now)
@@ -122,7 +173,7 @@ class FrameQueries:
         where = conditions(search, viewer, now)
         where.add("f.id = %s", frame_id)
         async with self._pool.connection() as connection:
-            rows = await _fetch(
+            rows = await fetch(
                 connection, f"SELECT {COLUMNS}, f.headers_at FROM read_frames.frame f {where.sql()}", where.parameters
             )
         rows = self._exactly(rows, search)
@@ -134,7 +185,7 @@ class FrameQueries:
         visible_to(viewer, now, where)
         where.add("f.id IN (SELECT other_id FROM read_frames.link WHERE frame_id = %s)", frame_id)
         async with self._pool.connection() as connection:
-            rows = await _fetch(
+            rows = await fetch(
                 connection,
                 f"SELECT {COLUMNS} FROM read_frames.frame f {where.sql()} ORDER BY f.id",
                 where.parameters,
@@ -152,7 +203,7 @@ class FrameQueries:
         if version_id is not None:
             where.add("v.id = %s", version_id)
         async with self._pool.connection() as connection:
-            rows = await _fetch(
+            rows = await fetch(
                 connection,
                 "SELECT v.id, v.key, v.md5, v.extension, v.created, f.basename FROM read_frames.version v "
                 f"JOIN read_frames.frame f ON f.id = v.frame_id {where.sql()} ORDER BY v.id DESC LIMIT %s OFFSET %s",
@@ -160,7 +211,7 @@ class FrameQueries:
             )
             counted = offset + len(rows)
             if len(rows) > limit:
-                ((counted,),) = await _fetch(
+                ((counted,),) = await fetch(
                     connection, f"SELECT count(*) FROM read_frames.version v {where.sql()}", where.parameters
                 )
         found = [
@@ -172,7 +223,7 @@ class FrameQueries:
     async def stored_file(self, version_id: int) -> tuple[str, str, str, bool] | None:
         """Path, key, file name of a version, and whether its bytes were deleted from the server."""
         async with self._pool.connection() as connection:
-            rows = await _fetch(
+            rows = await fetch(
                 connection,
                 "SELECT v.path, v.key, f.basename || v.extension, v.deleted FROM read_frames.version v "
                 "JOIN read_frames.frame f ON f.id = v.frame_id WHERE v.id = %s",
@@ -180,36 +231,67 @@ class FrameQueries:
             )
         return rows[0] if rows else None
 
-    async def _geometric(
-        self,
-        connection: psycopg.AsyncConnection[tuple[Any, ...]],
-        search: FrameSearch,
-        where: Where,
-        order: Order,
-        limit: int,
-        offset: int,
+    async def _plain(
+        self, connection: Connection, where: Where, order: Order, limit: int, skipped: int
     ) -> tuple[list[tuple[Any, ...]], bool, int | None]:
-        """Candidates by cell keys, in order, tested exactly until the page is full; the count when all were seen."""
+        """A page's rows, whether there are more, and the count when the last one was seen."""
+        rows = await fetch(
+            connection,
+            # literals: with a parameter as limit the planner guesses a tenth of the table and sorts it
+            f"SELECT {COLUMNS} FROM read_frames.frame f {where.sql()} {order_by(order)} "
+            f"LIMIT {limit + 1} OFFSET {skipped}",
+            where.parameters,
+        )
+        more = len(rows) > limit
+        seen = skipped + len(rows) if not more and (rows or not skipped) else None
+        return rows[:limit], more, seen
+
+    async def _geometric(
+        self, connection: Connection, search: FrameSearch, where: Where, order: Order, limit: int, skipped: int
+    ) -> tuple[list[tuple[Any, ...]], bool, int | None]:
+        """The same for a region: candidates in order, tested exactly until the page is full."""
+        found: list[tuple[Any, ...]] = []
+        end = skipped + limit
+        async with aclosing(self._inside(connection, search, where, order_by(order))) as batches:
+            async for rows in batches:
+                found += rows
+                if len(found) > end:
+                    return found[skipped:end], True, None
+        return found[skipped:end], False, len(found)
+
+    async def _exact_count(self, connection: Connection, search: FrameSearch, where: Where) -> tuple[int, bool]:
+        """The count, and whether it is only a lower bound, since testing all footprints took too long."""
+        if not search.geometric:
+            return await self._counts.exact(connection, where), False
+        count = 0
+        deadline = time.monotonic() + EXACT_SECONDS
+        async with aclosing(self._inside(connection, search, where, "")) as batches:
+            async for rows in batches:
+                count += len(rows)
+                if time.monotonic() > deadline:
+                    return count, True
+        return count, False
+
+    async def _inside(
+        self, connection: Connection, search: FrameSearch, where: Where, ordered: str
+    ) -> AsyncGenerator[list[tuple[Any, ...]]]:
+        """The rows whose footprints match, a batch at a time: candidates by cell keys, tested exactly."""
+        where = where.copy()
         for region, relation in ((search.covers, "covers"), (search.intersects, "intersects")):
             if region is None:
                 continue
             keys = self._sky.query_keys(region, relation)  # type: ignore[arg-type]
             if keys is None:
-                return [], False, 0
+                return
             where.add("f.cells && %s::int[]", keys)
-        found: list[tuple[Any, ...]] = []
-        needed = offset + limit + 1
         async with connection.transaction(), connection.cursor(name="candidates", row_factory=tuple_row) as cursor:
             await cursor.execute(
-                f"SELECT {COLUMNS} FROM read_frames.frame f {where.sql()} {_order_by(order)}".encode(),
-                where.parameters,
+                f"SELECT {COLUMNS} FROM read_frames.frame f {where.sql()} {ordered}".encode(), where.parameters
             )
-            while len(found) < needed:
-                rows = await cursor.fetchmany(CANDIDATES)
-                found += self._exactly(rows, search)
+            while rows := await cursor.fetchmany(CANDIDATES):
+                yield self._exactly(rows, search)
                 if len(rows) < CANDIDATES:
-                    return found[offset : offset + limit], len(found) > offset + limit, len(found)
-        return found[offset : offset + limit], len(found) > offset + limit, None
+                    return
 
     def _exactly(self, rows: list[tuple[Any, ...]], search: FrameSearch) -> list[tuple[Any, ...]]:
         for region, test in ((search.covers, self._sky.covers_many), (search.intersects, self._sky.intersects_many)):
@@ -222,7 +304,7 @@ class FrameQueries:
 
     async def _related(
         self,
-        connection: psycopg.AsyncConnection[tuple[Any, ...]],
+        connection: Connection,
         ids: Sequence[int],
         viewer: Principal,
         now: datetime,
@@ -232,67 +314,10 @@ class FrameQueries:
             return {}
         where = Where(["l.frame_id = ANY(%s)"], [list(ids)])
         visible_to(viewer, now, where)
-        rows = await _fetch(
+        rows = await fetch(
             connection,
             "SELECT l.frame_id, array_agg(l.other_id ORDER BY l.other_id) FROM read_frames.link l "
             f"JOIN read_frames.frame f ON f.id = l.other_id {where.sql()} GROUP BY 1",
             where.parameters,
         )
         return dict(rows)
-
-    async def _count(
-        self,
-        connection: psycopg.AsyncConnection[tuple[Any, ...]],
-        where: Where,
-        now: datetime,
-        offset: int,
-        found: int,
-        more: bool,
-        exact: bool,
-    ) -> tuple[int, bool]:
-        if not more and (found or not offset):
-            return offset + found, False
-        if exact:
-            ((count,),) = await _fetch(
-                connection, f"SELECT count(*) FROM read_frames.frame f {where.sql()}", where.parameters
-            )
-            return count, False
-        estimate = await self._estimate(connection, where, now)
-        if estimate < COUNTED:
-            ((count,),) = await _fetch(
-                connection,
-                f"SELECT count(*) FROM (SELECT 1 FROM read_frames.frame f {where.sql()} LIMIT {10 * COUNTED}) few",
-                where.parameters,
-            )
-            estimate = max(estimate if count == 10 * COUNTED else 0, count)
-        least = offset + found + more if found else 0
-        return max(least, estimate), True
-
-    async def _estimate(self, connection: psycopg.AsyncConnection[tuple[Any, ...]], where: Where, now: datetime) -> int:
-        """The planner's guess; the same question isn't asked again for a while."""
-        key = (where.sql(), repr([value for value in where.parameters if value is not now]))
-        known = self._counts.get(key)
-        if known is None or known[0] < time.monotonic():
-            if len(self._counts) > 1000:
-                self._counts.clear()
-            ((plan,),) = await _fetch(
-                connection, f"EXPLAIN (FORMAT JSON) SELECT 1 FROM read_frames.frame f {where.sql()}", where.parameters
-            )
-            known = (time.monotonic() + COUNT_SECONDS, int(plan[0]["Plan"]["Plan Rows"]))
-            self._counts[key] = known
-        return known[1]
-
-
-def _order_by(order: Order) -> str:
-    """The order wanted, made total by id, so that no row repeats or vanishes between pages."""
-    terms = [f"f.{column}{' DESC' if descending else ''}" for column, descending in order if column != "id"]
-    by_id = next((descending for column, descending in order if column == "id"), order[-1][1] if order else True)
-    return f"ORDER BY {', '.join([*terms, 'f.id DESC' if by_id else 'f.id'])}"
-
-
-async def _fetch(
-    connection: psycopg.AsyncConnection[tuple[Any, ...]], statement: str, parameters: Sequence[Any]
-) -> list[tuple[Any, ...]]:
-    cursor = connection.cursor(binary=True, row_factory=tuple_row)
-    await cursor.execute(statement.encode(), parameters)
-    return await cursor.fetchall()

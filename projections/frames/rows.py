@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
+
+from projections.frames.thumbnails import ThumbnailRow
 
 COLUMNS = (
     "f.id, f.basename, f.observation_date, f.observation_day, f.proposal_id, f.instrument_id, f.target_name, "
@@ -48,6 +51,7 @@ class FrameRow(msgspec.Struct):
     version_set: list[VersionRow]
     url: str | None
     filename: str | None
+    thumbnails: list[ThumbnailRow] | UnsetType
     DATE_OBS: datetime | None
     DAY_OBS: date | None
     PROPID: str
@@ -73,7 +77,12 @@ _versions = msgspec.json.Decoder(list[VersionRow])
 _encoder = msgspec.json.Encoder()
 
 
-def frame_row(row: tuple, related: list[int] | None, link: Link) -> FrameRow:  # type: ignore[type-arg]
+def frame_row(
+    row: tuple[Any, ...],
+    related: list[int] | None,
+    link: Link,
+    thumbnails: list[ThumbnailRow] | UnsetType = UNSET,
+) -> FrameRow:
     """One row of COLUMNS as it is answered."""
     (
         id_,
@@ -119,6 +128,7 @@ def frame_row(row: tuple, related: list[int] | None, link: Link) -> FrameRow:  #
         versions,
         newest.url if newest else None,
         basename + newest.extension if newest else None,
+        thumbnails,
         observation_date,
         observation_day,
         proposal,

@@ -24,7 +24,7 @@ EQUALITIES = frozenset(
 
 class FrameSearch(msgspec.Struct, frozen=True, kw_only=True):
     """Conditions, all of which must hold. Times are aware; `exposure_time` is a lower bound in seconds;
-    `target_exact` are alternatives; `never` says that the conditions contradict each other."""
+    `target_exact` and `submitter` are alternatives; `never` says that the conditions contradict each other."""
 
     never: bool = False
     equal: Mapping[str, Any] = {}
@@ -39,7 +39,7 @@ class FrameSearch(msgspec.Struct, frozen=True, kw_only=True):
     types_in: tuple[str, ...] = ()
     types_not_in: tuple[str, ...] = ()
     public: bool | None = None
-    submitter: str = ""
+    submitter: tuple[str, ...] = ()
     covers: Region | None = None
     intersects: Region | None = None
 
@@ -59,6 +59,10 @@ class Where(msgspec.Struct):
         """One more condition."""
         self.conditions.append(condition)
         self.parameters.extend(parameters)
+
+    def copy(self) -> Where:
+        """The same, to be narrowed by itself."""
+        return Where([*self.conditions], [*self.parameters])
 
     def sql(self) -> str:
         """The whole WHERE clause."""
@@ -94,6 +98,8 @@ def conditions(search: FrameSearch, viewer: Principal, now: datetime) -> Where:
     _text_conditions(search, where)
     if search.exposure_time is not None:
         where.add("f.exposure_time >= %s", search.exposure_time)
+    if search.submitter:
+        where.add("f.submitter <> '' AND f.submitter = ANY(%s)", list(search.submitter))
     if search.types_in:
         where.add("f.configuration_type = ANY(%s)", list(search.types_in))
     if search.types_not_in:

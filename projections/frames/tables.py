@@ -2,8 +2,8 @@
 
 `version_set` holds the versions newest first, as JSON objects joined by commas: a page of frames is one index walk and
 one row a frame. `headers_at` is the position of the event that holds the newest header: headers are read from the log,
-not stored twice. `cells` are sky keys (application/ports/sky.py); `grams` are hashed trigrams for substring search.
-`waiting` holds related names whose frame hasn't arrived.
+not stored twice, but for `submitter`, their USERID. `cells` are sky keys (application/ports/sky.py); `grams` are hashed
+trigrams for substring search. `waiting` holds related names whose frame hasn't arrived.
 """
 
 TABLES = """
@@ -15,13 +15,17 @@ CREATE TABLE frame (
     observation_day date, reduction_level smallint NOT NULL,
     basename text NOT NULL, proposal_id text NOT NULL, instrument_id text NOT NULL, target_name text NOT NULL,
     site_id text NOT NULL, telescope_id text NOT NULL, primary_optical_element text NOT NULL,
-    configuration_type text NOT NULL, observation text, target_folded text NOT NULL,
+    configuration_type text NOT NULL, observation text, target_folded text NOT NULL, submitter text NOT NULL,
     version_set text NOT NULL, area text, cells int[], grams smallint[] NOT NULL
 ) WITH (fillfactor = 90);
 CREATE UNIQUE INDEX frame_basename ON frame (basename);
 CREATE TABLE version (
     id int PRIMARY KEY, frame_id int NOT NULL, size bigint, created timestamptz NOT NULL,
     key text NOT NULL, md5 text NOT NULL, extension text NOT NULL, path text NOT NULL, deleted boolean NOT NULL
+);
+CREATE TABLE thumbnail (
+    id int PRIMARY KEY, frame_id int NOT NULL, basename text NOT NULL, extension text NOT NULL, size text NOT NULL,
+    key text NOT NULL, path text NOT NULL
 );
 CREATE TABLE link (frame_id int, other_id int, PRIMARY KEY (frame_id, other_id));
 CREATE TABLE waiting (basename text, frame_id int, PRIMARY KEY (basename, frame_id));
@@ -34,6 +38,7 @@ CREATE INDEX frame_site ON frame (site_id, instrument_id, observation_date DESC,
 CREATE INDEX frame_instrument ON frame (instrument_id, observation_date DESC, id DESC);
 CREATE INDEX frame_proposal ON frame (proposal_id, observation_date DESC, id DESC);
 CREATE INDEX frame_target ON frame (target_name, observation_date DESC, id DESC);
+CREATE INDEX frame_submitter ON frame (submitter, observation_date DESC, id DESC) WHERE submitter <> '';
 CREATE INDEX frame_observation ON frame (observation_id) WHERE observation_id IS NOT NULL;
 CREATE INDEX frame_observation_code ON frame (observation) WHERE observation IS NOT NULL;
 CREATE INDEX frame_request ON frame (request_id) WHERE request_id IS NOT NULL;
@@ -41,4 +46,6 @@ CREATE INDEX frame_cells ON frame USING gin (cells);
 CREATE INDEX frame_grams ON frame USING gin (grams);
 CREATE INDEX version_md5 ON version (md5);
 CREATE INDEX version_frame ON version (frame_id);
+CREATE INDEX thumbnail_frame ON thumbnail (frame_id);
+CREATE INDEX thumbnail_basename ON thumbnail (basename);
 """

@@ -137,6 +137,15 @@ def test_shredded_secrets_are_gone_and_others_stay(vault: Vault) -> None:
     assert vault.put("cfg-1", {"token": "three"}) == 1
 
 
+def test_what_is_taken_is_got_once(vault: Vault) -> None:
+    vault.put("oauth:1", {"pending": "state"})
+    with ThreadPoolExecutor(8) as threads:
+        got = list(threads.map(lambda _: vault.take("oauth:1"), range(8)))
+    assert sorted(map(len, got)) == [0] * 7 + [1]
+    assert {"pending": "state"} in got
+    assert vault.take("oauth:1") == vault.get("oauth:1") == {}
+
+
 def test_names_need_no_master_key(opener: Opener) -> None:
     opener(OLD).put("cfg-1", {"token": "one"})
     assert opener(NEW).names("cfg-1") == {"token"}

@@ -21,6 +21,7 @@ class ScriptedDestination:
 
     def __init__(self, chunk_size: int = 4) -> None:
         self.chunk_size = chunk_size
+        self.keeps_session = False
         self.objects: dict[str, bytes] = {}
         self.uploads: dict[str, bytes] = {}
         self.faults: dict[str, list[Fault | None]] = {}

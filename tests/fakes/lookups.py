@@ -12,7 +12,7 @@ from domain.transfers import Transfer
 
 
 class LogLookups:
-    """Implements FrameLookup and TransferLookup."""
+    """Implements FrameLookup, ThumbnailLookup and TransferLookup."""
 
     def __init__(self, log: EventLog, clock: Clock) -> None:
         self._log = log
@@ -28,10 +28,27 @@ class LogLookups:
             if frame.exists and frame.observation == observation
         ]
 
+    def frame_of_thumbnail(self, basename: str, *, at_least: int) -> str | None:
+        """See ThumbnailLookup."""
+        assert self._log.head() >= at_least
+        for stream, history in self._streams("frame:").items():
+            if frames.fold(history).thumbnail(basename):
+                return stream.removeprefix("frame:")
+        return None
+
     def open_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
         """See TransferLookup."""
         assert self._log.head() >= at_least
         return [name for name, state in self._to(storage_config).items() if state.status in ("pending", "in_progress")]
+
+    def open_transfers_of_frame(self, basename: str, *, at_least: int) -> Sequence[str]:
+        """See TransferLookup."""
+        assert self._log.head() >= at_least
+        return [
+            name
+            for name, state in self._transfers().items()
+            if state.request and state.request.frame == basename and state.status in ("pending", "in_progress")
+        ]
 
     def failed_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
         """See TransferLookup."""

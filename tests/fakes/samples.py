@@ -17,6 +17,7 @@ from domain.frames import FileProcessed, FrameVersion
 from domain.hashes import Hashes
 from domain.observations import DestinationsSelected, ObservationSubmitted
 from domain.storage_configs import Content, FileContent, Settings, StorageConfigCreated
+from domain.thumbnails import Thumbnail
 from domain.transfers import TransferCompleted, TransferRequested, TransferStarted
 from tests.fakes.clock import NOON
 
@@ -55,6 +56,18 @@ def hashes_of(data: bytes) -> Hashes:
     """Checksums of a few bytes; those that no test compares are made up."""
     return Hashes(
         md5=hashlib.md5(data).hexdigest(), sha256=hashlib.sha256(data).hexdigest(), crc32c="00000000", dropbox="d"
+    )
+
+
+def thumbnail(thumbnail_id: int, basename: str = "", *, key: str = "") -> Thumbnail:
+    """A small picture."""
+    return Thumbnail(
+        id=thumbnail_id,
+        basename=basename or f"small-{thumbnail_id}",
+        extension=".jpg",
+        size="small",
+        key=key or f"picture-{thumbnail_id}",
+        path=f"thumbnails/{basename or thumbnail_id}.jpg",
     )
 
 

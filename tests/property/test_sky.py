@@ -158,7 +158,7 @@ def test_one_footprint_and_many_get_the_same_answer(data: st.DataObject) -> None
     assert SKY.cells_many(batch) == [SKY.cells(each) for each in batch]
 
 
-@given(stars())
+@given(stars().filter(lambda star: max(star.reaches) > 1e-4))  # in smaller ones all is near the tolerance
 @settings(max_examples=200, deadline=None)
 def test_an_outline_covers_what_is_within_it_and_not_what_is_beyond(star: Star) -> None:
     area = Footprint((star.ring(),))

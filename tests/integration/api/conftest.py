@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.emulators.dropbox import RunningDropbox, running_dropbox
 from tests.emulators.gcs import RunningGcs, running_gcs
+from tests.emulators.google_drive import RunningDrive, running_drive
 from tests.postgres import fresh_database
 from tests.site import Site, running_site
 
@@ -17,8 +19,27 @@ def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGcs]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def dropbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDropbox]:
+    with running_dropbox(tmp_path_factory.mktemp("dropbox")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def drive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDrive]:
+    with running_drive(tmp_path_factory.mktemp("drive")) as running:
+        yield running
+
+
 @pytest.fixture(scope="module")
-def site(cluster: str, template: str, gcs: RunningGcs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(
+    cluster: str,
+    template: str,
+    gcs: RunningGcs,
+    dropbox: RunningDropbox,
+    drive: RunningDrive,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     destinations = folder / "destinations"
     destinations.mkdir()
@@ -26,6 +47,9 @@ def site(cluster: str, template: str, gcs: RunningGcs, tmp_path_factory: pytest.
         "STARFERRY_FOLDER_ROOTS": str(destinations),
         "STARFERRY_RETRY_SCHEDULE": "0.1,0.1,0.1",
         "STARFERRY_GCS_URL": gcs.url,
+        "STARFERRY_DROPBOX_URL": dropbox.url,
+        "STARFERRY_GOOGLE_DRIVE_URL": drive.url,
+        "STARFERRY_GOOGLE_OAUTH_URL": drive.url,
     }
     with (
         fresh_database(cluster, template=template) as conninfo,

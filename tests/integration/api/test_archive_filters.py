@@ -1,4 +1,4 @@
-"""Filters, ordering and geometry of `/frames/`: rows A13-A22, A24-A30 of the contract."""
+"""Filters, ordering and geometry of `/frames/`: rows A13-A30 of the contract."""
 
 from __future__ import annotations
 
@@ -231,6 +231,35 @@ def test_a22_public_follows_the_whole_matrix(group: Group) -> None:
 
 def polygon(*points: tuple[float, float]) -> dict[str, Any]:
     return {"type": "Polygon", "coordinates": [[list(point) for point in (*points, points[0])]]}
+
+
+def test_a23_submitter_is_the_header_userid(group: Group) -> None:
+    for target, headers in {
+        "ada": {"USERID": "ada", "OTHER": "bob"},
+        "bob": {"USERID": "bob"},
+        "upper": {"USERID": "ADA"},
+        "accent": {"USERID": "Andrée"},
+        "number": {"USERID": 7},
+        "nested": {"X": {"USERID": "ada"}},
+        "none": {"A": "ada"},
+        "null": {"USERID": None},
+    }.items():
+        group.add(target_name=target, headers=headers)
+    for asked, found in {"ada": {"ada"}, "ADA": {"upper"}, "ad": set(), "Andrée": {"accent"}, "7": set()}.items():
+        assert group.found(submitter=asked) == found, asked
+    assert len(group.found(submitter="")) == 8
+    assert group.ask(submitter="a\0").json() == {"submitter": ["Null characters are not allowed."]}
+
+
+def test_a23_submitter_follows_the_newest_headers(group: Group) -> None:
+    frame = group.add(headers={"USERID": "ada"})
+    name = frame["basename"]
+    assert group.site.admin.patch(f"/frames/{frame['id']}/", json={"target_name": "edited"}).status_code == 200
+    assert group.found(submitter="ada") == {"edited"}, "an edit of the record keeps the headers"
+    group.add(basename=name, version_set=[], headers={"USERID": "bob"})
+    assert (group.found(submitter="ada"), group.found(submitter="bob")) == (set(), {"M31"})
+    answer = group.site.admin.get(f"/frames/{frame['id']}/", params={"submitter": "ada"})
+    assert answer.status_code == 404
 
 
 SKY = {

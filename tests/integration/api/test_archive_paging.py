@@ -1,19 +1,24 @@
-"""The envelope, pages, counts and links of `/frames/`: rows A03, A31, A33-A36 of the contract."""
+"""The envelope, pages, counts and links of `/frames/`: rows A03, A31-A36 of the contract."""
 
 from __future__ import annotations
 
+import base64
 import secrets
 import threading
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
 
-from tests.records import record
+from projections.frames.keyset import Mark, beyond, order_by, total
+from projections.frames.search import Where
+from tests.records import SQUARE, record
 from tests.site import Site
 
 FRAMES = 12
+SKY = {"type": "Polygon", "coordinates": SQUARE}
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +55,9 @@ def test_a31_links_repeat_all_parameters_sorted(site: Site, name: str) -> None:
     parameters = {"limit": "5", "instrument_id": name, "OBJECT": "T", "foo": "é &=", "offset": "5", "site_id": ""}
     page = ask(site.anonymous, **parameters)
     after, before = query_of(page["next"]), query_of(page["previous"])
-    assert after == sorted({**parameters, "offset": "10"}.items())
+    assert after == sorted(after)
+    assert dict(after).keys() - parameters.keys() == {"after"}, "where the next page begins"
+    assert {key: value for key, value in after if key != "after"} == {**parameters, "offset": "10"}
     assert before == sorted((key, value) for key, value in parameters.items() if key != "offset")
     repeated = site.anonymous.get("/frames/?site_id=a&site_id=tst&limit=1").json()["next"]
     assert [value for key, value in query_of(repeated) if key == "site_id"] == ["a", "tst"]
@@ -164,6 +171,164 @@ def test_a36_the_chain_is_complete_while_frames_come_in(site: Site) -> None:
     finally:
         stop.set()
         poster.join()
+
+
+ORDERS = ["", "observation_date", "-id", "id", "exposure_time", "-exposure_time", "target_name,-exposure_time",
+          "-target_name,observation_date", "basename", "-configuration_type,instrument_id"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def mixed(site: Site) -> str:
+    """An instrument whose frames have equal values and nulls."""
+    name = secrets.token_hex(6)
+    for number in range(FRAMES):
+        site.post(
+            record(
+                instrument_id=name,
+                observation_date=f"2024-05-0{1 + number % 3}T00:00:00Z",
+                exposure_time=(None, 1.5, 30.1)[number // 2 % 3],
+                target_name="ÄAaä"[number % 4],
+                configuration_type=("BIAS", "EXPOSE")[number % 2],
+                area=SKY if number % 4 else None,
+            )
+        )
+    site.settle()
+    return name
+
+
+@pytest.mark.parametrize("ordering", ORDERS)
+@pytest.mark.parametrize("style", ["", "cursor"])
+def test_a36_every_order_is_followed_through_as_one_page_shows_it(
+    site: Site, mixed: str, ordering: str, style: str
+) -> None:
+    question = {"instrument_id": mixed, "ordering": ordering, "pagination_style": style}
+    whole = [frame["id"] for frame in ask(site.anonymous, **question)["results"]]
+    assert len(whole) == FRAMES
+    for limit in (1, 5):
+        assert followed(site.anonymous, str(httpx.URL("/frames/", params={**question, "limit": limit}))) == whole
+
+
+@pytest.mark.parametrize("more", [{}, {"covers": "POINT(10.5 10.5)"}, {"ordering": "-basename"}, {"ordering": "-id"}])
+@pytest.mark.parametrize("style", ["", "cursor"])
+def test_a36_ingest_in_front_shifts_no_page(site: Site, more: dict[str, str], style: str) -> None:
+    group = secrets.token_hex(6)
+
+    def arrive(number: int) -> int:
+        date = f"2024-05-{number + 1:02}T00:00:00Z"
+        frame = site.post(record(instrument_id=group, basename=f"{group}-{number:02}", observation_date=date))
+        return int(frame["id"])
+
+    there = [arrive(number) for number in range(10)]
+    site.settle()
+    page = ask(site.admin, instrument_id=group, limit=3, pagination_style=style, **more)
+    seen = [frame["id"] for frame in page["results"]]
+    arriving = 10
+    while page["next"]:
+        for _ in range(2):  # more than once a page, so that offsets alone would show rows again
+            arrive(arriving)
+            arriving += 1
+        page = site.admin.get(page["next"]).json()
+        seen += [frame["id"] for frame in page["results"]]
+    assert seen == there[::-1]
+
+
+def test_a36_deleting_what_was_seen_skips_nothing(site: Site) -> None:
+    group = secrets.token_hex(6)
+    there = [site.post(record(instrument_id=group))["id"] for _ in range(6)]
+    page = ask(site.admin, instrument_id=group, limit=2, ordering="id")
+    seen = [frame["id"] for frame in page["results"]]
+    while page["next"]:
+        site.admin.delete(f"/frames/{seen[-1]}/").raise_for_status()
+        page = site.admin.get(page["next"]).json()
+        seen += [frame["id"] for frame in page["results"]]
+    assert seen == there
+
+
+@pytest.mark.parametrize(
+    "after", ["x", "%%%", "", "WzFd", "W10", "bnVsbA", "[]", "é", "AAAA", "A" * 10_000, "WyItaWQiLFtbXV0sZmFsc2UsMTBd"]
+)
+def test_a31_a_place_that_is_not_ours_counts_as_not_given(site: Site, name: str, after: str) -> None:
+    plain = ask(site.anonymous, instrument_id=name, limit=2, offset=4)
+    page = ask(site.anonymous, instrument_id=name, limit=2, offset=4, after=after)
+    assert page["results"] == plain["results"]
+
+
+def test_a31_an_offset_or_order_that_was_changed_by_hand_is_followed(site: Site, name: str) -> None:
+    link = httpx.URL(ask(site.anonymous, instrument_id=name, limit=2)["next"])
+    for change in ({"offset": "6"}, {"offset": "0"}, {"ordering": "observation_date"}):
+        for parameter, value in change.items():
+            changed = link.copy_set_param(parameter, value)
+            expected = site.anonymous.get(changed.copy_remove_param("after")).json()["results"]
+            assert site.anonymous.get(changed).json()["results"] == expected
+    assert len(site.anonymous.get(link.copy_set_param("limit", "5")).json()["results"]) == 5
+
+
+def test_a32_the_cursor_style_has_no_counts(site: Site, name: str) -> None:
+    page = ask(site.anonymous, instrument_id=name, pagination_style="cursor", limit=5)
+    assert list(page) == ["next", "previous", "results"]
+    assert page["previous"] is None
+    assert page["next"].startswith(f"{site.url}/frames/?")
+    assert {key for key, _ in query_of(page["next"])} == {"cursor", "instrument_id", "limit", "pagination_style"}
+    assert "count" in ask(site.anonymous, instrument_id=name, pagination_style="other")
+    assert len(ask(site.anonymous, instrument_id=name, pagination_style="cursor", cursor="")["results"]) == FRAMES
+
+
+@pytest.mark.parametrize("ordering", ["", "exposure_time", "-target_name"])
+def test_a32_cursors_lead_there_and_back(site: Site, mixed: str, ordering: str) -> None:
+    page = ask(site.anonymous, instrument_id=mixed, pagination_style="cursor", limit=5, ordering=ordering)
+    pages = [page]
+    while page["next"]:
+        page = site.anonymous.get(page["next"]).json()
+        pages.append(page)
+    assert [len(page["results"]) for page in pages] == [5, 5, 2]
+    back = [page]
+    while page["previous"]:
+        page = site.anonymous.get(page["previous"]).json()
+        back.append(page)
+    assert [one["results"] for one in back] == [one["results"] for one in pages[::-1]]
+    assert page["previous"] is None
+    assert site.anonymous.get(page["next"]).json()["results"] == pages[1]["results"]
+
+
+def test_a32_a_bad_cursor_is_not_found(site: Site, name: str) -> None:
+    good = dict(query_of(ask(site.anonymous, pagination_style="cursor", limit=1)["next"]))["cursor"]
+    made = base64.urlsafe_b64encode(b'["-observation_date,-id",["2024-01-01T00:00:00",1],false,0]').decode()
+    beyond = base64.urlsafe_b64encode(
+        b'["-observation_date,-id",["2024-01-01T00:00:00Z",99999999999],false,0]'
+    ).decode()
+    nul = base64.urlsafe_b64encode(b'["basename,id",["a\\u0000",1],false,0]').decode()
+    assert ask(site.anonymous, pagination_style="cursor", limit=1, cursor=good)["results"]
+    for cursor, ordering in (("x", ""), (good[:-4], ""), ("é", ""), ("bz0x", ""), (good, "id"), (made, ""),
+                             (beyond, ""), (nul, "basename"), ("\0", "")):  # fmt: skip
+        answer = site.anonymous.get(
+            "/frames/", params={"pagination_style": "cursor", "cursor": cursor, "ordering": ordering}
+        )
+        assert (answer.status_code, answer.json()) == (404, {"detail": "Invalid cursor"}), cursor
+
+
+def test_a32_any_depth_is_reached_through_the_index(site: Site) -> None:
+    """What makes a page cost the same at any depth: the place is a condition on the index that gives the order."""
+    row = Mark((datetime(2024, 5, 1, tzinfo=UTC), 7))
+    order = total((("observation_date", True),))
+    where = Where([], [])
+    beyond(order, row, where)
+    with site.core.pool.connection() as connection, connection.transaction():
+        connection.execute(
+            "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off"
+        )
+        statement = f"EXPLAIN SELECT 1 FROM read_frames.frame f {where.sql()} {order_by(order)} LIMIT 100"
+        plan = "\n".join(line for (line,) in connection.execute(statement.encode(), where.parameters))
+    assert "frame_newest" in plan
+    assert "Index Cond: (ROW(observation_date, id) < ROW(" in plan
+    assert "Sort" not in plan
+
+
+def test_a33_a_region_among_these_questions_is_counted_exactly_too(site: Site, mixed: str) -> None:
+    question = {"instrument_id": mixed, "covers": "POINT(10.5 10.5)", "start": "2024-05-01", "end": "2024-05-04"}
+    page = ask(site.anonymous, limit=2, **question)
+    assert (page["count"], page["count_estimated"]) == (9, False)
+    following = site.anonymous.get(page["next"]).json()
+    assert (following["count"], following["count_estimated"]) == (9, False)
 
 
 def followed(client: httpx.Client, url: str, most: int = 1000) -> list[int]:

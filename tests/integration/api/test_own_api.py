@@ -103,12 +103,6 @@ def test_a_root_that_leads_out_by_a_link_is_refused(site: Site, tmp_path: Path) 
     is_problem(site.user.post(CONFIGS, json=body), 400)
 
 
-def test_organization_and_project_destinations_are_not_for_everybody(site: Site) -> None:
-    for scope in ("organization", "project"):
-        is_problem(site.user.post(CONFIGS, json=folder_body(site, scope=scope, scope_id="x")), 403)
-        assert create(site.admin, folder_body(site, scope=scope, scope_id="x"))["scope"] == scope
-
-
 def test_anonymous_has_nothing_here(site: Site) -> None:
     for method, route in (
         ("GET", CONFIGS), ("POST", CONFIGS), ("GET", f"{CONFIGS}/x"), ("PATCH", f"{CONFIGS}/x"),
@@ -116,7 +110,10 @@ def test_anonymous_has_nothing_here(site: Site) -> None:
         ("GET", OBSERVATIONS), ("POST", OBSERVATIONS), ("GET", f"{OBSERVATIONS}/x"), ("PATCH", f"{OBSERVATIONS}/x"),
         ("GET", "/api/v1/transfers"), ("GET", "/api/v1/transfers/x"), ("POST", "/api/v1/transfers/x/retry"),
         ("POST", "/api/v1/transfers/x/cancel"), ("GET", "/api/v1/audit/frame/x"), ("GET", "/api/v1/events"),
-        ("POST", "/api/v1/frames/x/calibration"),
+        ("POST", "/api/v1/frames/x/calibration"), ("GET", "/api/v1/destinations"),
+        ("GET", "/api/v1/organizations"), ("POST", "/api/v1/organizations"), ("GET", "/api/v1/projects/x"),
+        ("PATCH", "/api/v1/projects/x"), ("DELETE", "/api/v1/projects/x"), ("PUT", "/api/v1/projects/x/members/y"),
+        ("DELETE", "/api/v1/projects/x/members/y"), ("POST", "/api/v1/projects/x/transfer-ownership"),
     ):  # fmt: skip
         problem = is_problem(site.anonymous.request(method, route), 401)
         assert problem["detail"] == "Authentication credentials were not provided.", (method, route)

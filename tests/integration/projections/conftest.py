@@ -12,14 +12,23 @@ import pytest
 from adapters.event_store.log import PostgresEventLog
 from adapters.sky.spherical_sky import SphericalSky
 from application.ports.event_log import Commit, Write
-from domain import accounts, frames, observations, storage_configs, transfers
+from domain import accounts, frames, groups, observations, storage_configs, transfers
 from domain.event import Cause, Event
 from domain.footprint import Footprint
 from domain.frame_record import FrameRecord
-from domain.frames import FileDeletedFromServer, FileProcessed, FrameAmended, FrameDeleted, FrameVersion
+from domain.frames import (
+    FileDeletedFromServer,
+    FileProcessed,
+    FrameAmended,
+    FrameDeleted,
+    FrameVersion,
+    RelatedFramesChanged,
+)
 from domain.storage_configs import Settings
+from domain.thumbnails import Thumbnail, ThumbnailAdded, ThumbnailRemoved
 from projections.accounts import AccountsProjection
 from projections.frames.projection import FramesProjection
+from projections.groups import GroupsProjection
 from projections.observations import ObservationsProjection
 from projections.projection import Projection
 from projections.runner import create_missing
@@ -36,6 +45,7 @@ def all_projections() -> list[Projection]:
         StorageConfigsProjection(),
         TransfersProjection(),
         AccountsProjection(),
+        GroupsProjection(),
     ]
 
 
@@ -150,9 +160,61 @@ def write_a_little_of_everything(writer: Writer) -> int:
         FileDeletedFromServer(frame_id=7, version_id=601, path="p", key="k", justified_by=("v601-cfg-1",)),
     )
     writer.write(frames.stream_of(basename(7)), FrameDeleted(frame_id=8, versions=()))
+    for kind in ("organization", "project"):
+        _group(writer, kind)
+    writer.file(20, related=(basename(7), basename(8)))  # the first of them has just gone
+    writer.file(7)
+    writer.file(21, related=(basename(1), basename(30), basename(2)))
+    change = RelatedFramesChanged(frame_id=22, added=(basename(4), basename(31)), removed=(basename(1), basename(30)))
+    writer.write(frames.stream_of(basename(21)), change)
+    writer.file(30)
+    writer.file(31)
+    _thumbnails(writer)
     for number, outcome in enumerate(("completed", "failed", "cancelled", "pending", "running")):
         _transfer(writer, number, outcome)
     return writer.write(config, storage_configs.StorageConfigDeleted())
+
+
+def _group(writer: Writer, kind: groups.GroupKind) -> None:
+    writer.write(
+        groups.stream_of(kind, "g1"),
+        groups.GroupCreated(id="g1", kind=kind, name="Survey", owner="ada"),
+        groups.GroupRenamed(name="Galaxy Survey"),
+        groups.MemberSet(username="ben", permissions=()),
+        groups.MemberSet(username="ben", permissions=("can_manage_members",)),
+        groups.MemberSet(username="eve", permissions=("can_manage_storage",)),
+        groups.OwnershipTransferred(owner="ben", former="ada"),
+        groups.MemberRemoved(username="eve"),
+    )
+    writer.write(
+        groups.stream_of(kind, "g2"),
+        groups.GroupCreated(id="g2", kind=kind, name="Short-lived", owner="ada"),
+        groups.GroupDeleted(),
+    )
+
+
+def _thumbnails(writer: Writer) -> None:
+    small = Thumbnail(id=9001, basename="small", extension=".jpg", size="small", key="k1", path="t/small.jpg")
+    large = Thumbnail(id=9002, basename="large", extension=".jpg", size="large", key="k2", path="t/large.jpg")
+    lone = Thumbnail(id=9003, basename="lone", extension=".jpg", size="large", key="k3", path="t/lone.jpg")
+    record = FrameRecord(basename=basename(40), observation_date=START)
+    writer.write(
+        frames.stream_of(basename(40)),
+        FrameAmended(frame_id=41, record=record, headers=msgspec.Raw(b'{"USERID":"ada"}')),
+        ThumbnailAdded(frame_id=41, thumbnail=small),
+        ThumbnailAdded(frame_id=41, thumbnail=large),
+        ThumbnailAdded(frame_id=41, thumbnail=msgspec.structs.replace(large, key="k4"), replaced=large),
+        ThumbnailAdded(frame_id=41, thumbnail=lone),
+        ThumbnailRemoved(frame_id=41, thumbnail=lone),
+        ThumbnailRemoved(frame_id=41, thumbnail=small, moved_to=basename(1)),
+    )
+    writer.write(frames.stream_of(basename(1)), ThumbnailAdded(frame_id=2, thumbnail=small))
+    writer.file(41)
+    writer.write(
+        frames.stream_of(basename(41)),
+        ThumbnailAdded(frame_id=42, thumbnail=lone),
+        FrameDeleted(frame_id=42, versions=(), thumbnails=(lone,)),
+    )
 
 
 def _transfer(writer: Writer, number: int, outcome: str) -> None:

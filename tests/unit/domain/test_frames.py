@@ -13,11 +13,13 @@ from domain.frames import (
     CalibrationCompleted,
     CalibrationFailed,
     FileDeletedFromServer,
+    FilesRemoved,
     Frame,
     FrameAmended,
     FrameDeleted,
 )
-from tests.fakes.samples import file_processed, recorded, version
+from domain.thumbnails import ThumbnailAdded, ThumbnailRemoved
+from tests.fakes.samples import file_processed, recorded, thumbnail, version
 
 ARRIVED = file_processed("m31", version(1), observation="obs")
 CALIBRATED = CalibrationCompleted(calibrated="m31-e91", version_id=2, observation="obs")
@@ -68,6 +70,46 @@ def test_an_amendments_headers_survive_being_stored() -> None:
 def test_a_deleted_frame_is_gone_but_its_stream_goes_on() -> None:
     frame = after(ARRIVED, FrameDeleted(frame_id=1000, versions=(version(1),)))
     assert (frame.exists, frame.versions, frame.stream_version) == (False, (), 2)
+
+
+def test_a38_a_deletion_names_all_that_goes_with_the_frame() -> None:
+    added = ThumbnailAdded(frame_id=1000, thumbnail=thumbnail(5))
+    frame = after(ARRIVED, added)
+    (deleted,) = frames.delete(frame)
+    assert deleted == FrameDeleted(frame_id=1000, versions=(version(1),), thumbnails=(thumbnail(5),))
+    assert isinstance(deleted, FrameDeleted)
+    assert frames.names_given_up(deleted) == (*frames.claims_of(version(1)), "thumbnail:small-5")
+    assert frames.delete(after(ARRIVED, deleted)) == (), "deleting twice is deleting once"
+    assert after(ARRIVED, deleted, FilesRemoved(deletion=2)).removed == {2}
+
+
+def test_a40_a_thumbnail_is_added_replaced_and_removed() -> None:
+    added = ThumbnailAdded(frame_id=1000, thumbnail=thumbnail(5))
+    assert after(ARRIVED, added).thumbnail("small-5") == thumbnail(5)
+    other = thumbnail(5, "small-5", key="other")
+    frame = after(ARRIVED, added, ThumbnailAdded(frame_id=1000, thumbnail=other, replaced=thumbnail(5)))
+    assert frame.thumbnails == (other,)
+    assert after(ARRIVED, added, ThumbnailRemoved(frame_id=1000, thumbnail=thumbnail(5))).thumbnails == ()
+
+
+def test_a37_an_edit_that_changes_nothing_is_no_event() -> None:
+    frame = after(ARRIVED)
+    assert frames.amend(frame, {"target_name": ARRIVED.record.target_name}) == ()
+    assert frames.amend(frame, {}) == ()
+    (amended,) = frames.amend(frame, {"target_name": "M 33"})
+    assert isinstance(amended, FrameAmended)
+    assert (amended.record.target_name, amended.has_headers) == ("M 33", False)
+
+
+def test_a37_another_set_of_related_frames_says_what_is_added_and_removed() -> None:
+    frame = after(file_processed("m31", version(1), related=("a", "waiting")))
+    (change,) = frames.relate(frame, ("b", "a", "b", "m31"), ("a", "naming"))
+    assert (change.added, change.removed) == (("b",), ("waiting", "naming"))
+    changed = frames.fold([*recorded(file_processed("m31", version(1), related=("a", "waiting")), change)])
+    assert changed.record is not None
+    assert changed.record.related == ("a", "b")
+    assert frames.relate(frame, ("a", "waiting"), ("a", "waiting")) == ()
+    assert frames.relate(frame, (), ())[0].removed == ("a", "waiting")
 
 
 def test_the_stream_follows_from_the_basename() -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from adapters.event_store.memory import MemoryEventLog
-from application.policies.effects import NudgeWorkers, RemoveDeletedFiles
+from application.policies.effects import NudgeWorkers
 from domain.event import Event
-from domain.frames import FileDeletedFromServer, FrameDeleted
 from domain.transfers import (
     TransferAttemptFailed,
     TransferCancelled,
@@ -19,10 +18,9 @@ from domain.transfers import (
     TransferRetried,
 )
 from tests.fakes.clock import NOON
-from tests.fakes.file_store import HeldFiles
 from tests.fakes.jobs import ListedJobs
-from tests.fakes.samples import arrived, completed, file_processed, record, started, transfer_requested, version
-from tests.unit.policies.running import replay, run
+from tests.fakes.samples import completed, record, started, transfer_requested
+from tests.unit.policies.running import run
 
 LATER = NOON + timedelta(minutes=5)
 FAILED = TransferAttemptFailed(attempt=1, failures=1, reason="r", error="e", next_attempt_at=LATER)
@@ -61,25 +59,3 @@ def test_nothing_else_wakes_anybody() -> None:
         )
         == []
     )
-
-
-def test_the_bytes_go_once_the_log_says_so() -> None:
-    log, store = MemoryEventLog(), HeldFiles()
-    store.files = {("files/1.fits", "key-1"): b"1", ("files/2.fits", "key-2"): b"2"}
-    arrived(log, file_processed("m31", version(1), version(2)))
-    run(RemoveDeletedFiles(store), log)
-    assert len(store.files) == 2
-    left = FileDeletedFromServer(frame_id=1000, version_id=1, path="files/1.fits", key="key-1", justified_by=("v1-a",))
-    record(log, "frame:m31", left)
-    run(RemoveDeletedFiles(store), log)
-    assert store.files == {("files/2.fits", "key-2"): b"2"}
-    replay(RemoveDeletedFiles(store), log)
-    assert store.files == {("files/2.fits", "key-2"): b"2"}
-
-
-def test_an_operators_deletion_takes_all_versions() -> None:
-    log, store = MemoryEventLog(), HeldFiles()
-    store.files = {("files/1.fits", "key-1"): b"1", ("files/2.fits", "key-2"): b"2", ("files/3.fits", "key-3"): b"3"}
-    record(log, "frame:m31", FrameDeleted(frame_id=1, versions=(version(1), version(2))))
-    run(RemoveDeletedFiles(store), log)
-    assert list(store.files) == [("files/3.fits", "key-3")]

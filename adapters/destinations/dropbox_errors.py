@@ -1,0 +1,146 @@
+"""What Dropbox's faults mean: the only place where they are classified.
+
+The SDK turns replies that aren't Dropbox's own (a proxy's page, a cut connection) into bare AssertionError, KeyError,
+ValueError and JSONDecodeError; all of these pass. No text of an exception is passed on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+from dropbox import files
+from dropbox.exceptions import ApiError, AuthError, BadInputError, HttpError, PathRootError, RateLimitError
+
+from domain.errors import (
+    ChecksumMismatch,
+    DestinationPaused,
+    GiveUp,
+    NeedsAuthorization,
+    RetryLater,
+    StarferryError,
+)
+
+
+@contextmanager
+def classified() -> Iterator[None]:
+    """Turns every exception of the block that isn't ours into the error that it means."""
+    try:
+        yield
+    except StarferryError:
+        raise
+    except Exception as exc:
+        raise classify(exc) from None
+
+
+def classify(exc: Exception) -> StarferryError:
+    """The error to raise for `exc`."""
+    match exc:
+        case RateLimitError():
+            return RetryLater("Dropbox asks for fewer requests.", retry_after=float(exc.backoff or 1))
+        case AuthError():
+            return _credentials(exc.error)
+        case ApiError():
+            return _api(exc.error)
+        case PathRootError():
+            return GiveUp("The Dropbox folder that was authorized does not exist any more.")
+        case BadInputError():
+            return GiveUp("Dropbox refused the request; check the destination path.")
+        case HttpError() if exc.status_code == 413:
+            return GiveUp("Dropbox takes no file of this size.")
+        case HttpError():
+            return RetryLater(f"Dropbox is not available just now (status {exc.status_code}).")
+        case requests.Timeout():
+            return RetryLater("Dropbox did not answer in time.")
+        case requests.RequestException():
+            return RetryLater("The connection to Dropbox failed.")
+        case _:
+            return RetryLater("Dropbox could not be reached, or its answer could not be understood.")
+
+
+def write_error(error: Any) -> Any:
+    """The WriteError in the error of an upload, or None."""
+    if isinstance(error, files.UploadError) and error.is_path():
+        return error.get_path().reason
+    if isinstance(error, files.UploadSessionFinishError) and error.is_path():
+        return error.get_path()
+    return None
+
+
+def session_error(error: Any) -> Any:
+    """The part of an upload session's error that speaks of the session itself, or None."""
+    if isinstance(error, files.UploadSessionFinishError):
+        return error.get_lookup_failed() if error.is_lookup_failed() else None
+    return error if isinstance(error, files.UploadSessionLookupError | files.UploadSessionAppendError) else None
+
+
+def correct_offset(error: Any) -> int | None:
+    """How much of an upload Dropbox has, when its error says so."""
+    lookup = session_error(error)
+    if lookup is None or not lookup.is_incorrect_offset():
+        return None
+    return int(lookup.get_incorrect_offset().correct_offset)
+
+
+def session_is_over(error: Any) -> bool:
+    """Whether the upload session expired, was finished or closed."""
+    lookup = session_error(error)
+    return lookup is not None and (lookup.is_not_found() or lookup.is_closed())
+
+
+def _credentials(error: Any) -> StarferryError:
+    if error is not None and error.is_missing_scope():
+        return NeedsAuthorization(
+            "The authorization lacks a permission; grant the app files.content.write, files.metadata.read and "
+            "account_info.read, and authorize again."
+        )
+    if error is not None and error.is_user_suspended():
+        return NeedsAuthorization("This Dropbox account is suspended.")
+    return NeedsAuthorization("Dropbox no longer accepts the authorization; authorize again.")
+
+
+def _api(error: Any) -> StarferryError:
+    if (reason := write_error(error)) is not None:
+        return _write(reason)
+    if session_is_over(error):
+        return RetryLater("Dropbox does not know the upload any more; it begins anew.")
+    if correct_offset(error) is not None:
+        return RetryLater("Dropbox has another part of the file than was thought.")
+    if _has(error, "content_hash_mismatch"):
+        return ChecksumMismatch("Dropbox refused the file because its checksum differs from ours.")
+    if _has(error, "payload_too_large") or _has(error, "too_large"):
+        return GiveUp("Dropbox takes no file of this size.")
+    if isinstance(error, files.GetMetadataError | files.ListFolderError) and error.is_path():
+        return _lookup(error.get_path())
+    if isinstance(error, files.DeleteError) and error.is_path_write():
+        return _write(error.get_path_write())
+    return RetryLater("Dropbox refused the request for a passing reason.")
+
+
+def _write(reason: Any) -> StarferryError:
+    if reason.is_insufficient_space():
+        return DestinationPaused("The Dropbox is full; its owner must make room.")
+    if _has(reason, "team_folder"):
+        return GiveUp("Dropbox doesn't allow files in this team folder.")
+    if reason.is_no_write_permission():
+        return GiveUp("The account has no permission to write to this folder of Dropbox.")
+    if reason.is_malformed_path() or reason.is_disallowed_name():
+        return GiveUp("Dropbox doesn't allow this path; change the destination path or the template.")
+    if reason.is_conflict():
+        return GiveUp("Another file or folder is already at that path.")
+    return RetryLater("Dropbox can't write just now.")
+
+
+def _lookup(reason: Any) -> StarferryError:
+    if reason.is_not_found():
+        return GiveUp("The Dropbox folder does not exist, or the app may not see it.")
+    if reason.is_malformed_path():
+        return GiveUp("Dropbox doesn't allow this path; change the destination path.")
+    return GiveUp("The destination path is no folder that the app may use.")
+
+
+def _has(error: Any, tag: str) -> bool:
+    """Whether a union has this tag; not all unions know all tags."""
+    return getattr(error, "_tag", None) == tag

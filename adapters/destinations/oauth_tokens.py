@@ -1,0 +1,106 @@
+"""Access tokens from a refresh token (RFC 6749, section 6): one broker an authorized account, shared by its transfers.
+
+The SDKs refresh without a lock and hide what the token endpoint said; this asks once, whoever waits, and tells a dead
+grant from a passing fault by the endpoint's own words.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import requests
+
+from adapters.destinations.retry_after import seconds_to_wait
+from domain.errors import NeedsAuthorization, RetryLater, StarferryError
+
+EARLY_SECONDS = 120.0
+"""A token that ends sooner isn't given out any more: a chunk may take a while to send."""
+LEAST_SECONDS = 60.0
+
+
+class TokenBroker:
+    """Gives out access tokens for one refresh token. Safe to share between threads.
+
+    `provider` is its name in messages. `timeout` is in seconds.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        url: str,
+        *,
+        client_id: str,
+        client_secret: str,
+        refresh_token: str,
+        timeout: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._provider = provider
+        self._url = url
+        self._form = {
+            "grant_type": "refresh_token",
+            "refresh_token": refresh_token,
+            "client_id": client_id,
+            "client_secret": client_secret,
+        }
+        self._timeout = timeout
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._token = ""
+        self._good_until = 0.0
+
+    def __repr__(self) -> str:
+        return f"TokenBroker({self._provider!r})"
+
+    def access_token(self, *, refused: str = "") -> str:
+        """A token that is good for a while yet. `refused` is one that the provider wouldn't take: if that is ours, a
+        new one is fetched. Raises NeedsAuthorization when the grant is dead, RetryLater."""
+        with self._lock:
+            if not self._token or self._token == refused or self._clock() >= self._good_until:
+                self._token = ""
+                self._fetch()
+            return self._token
+
+    def _fetch(self) -> None:
+        if not self._form["refresh_token"]:
+            raise NeedsAuthorization(f"{self._provider} hasn't been authorized yet.")
+        try:
+            answer = requests.post(self._url, data=self._form, timeout=self._timeout, allow_redirects=False)
+        except requests.RequestException:
+            raise RetryLater(f"{self._provider}'s token service could not be reached.") from None
+        body = json_object(answer)
+        token = body.get("access_token")
+        if answer.status_code != 200 or not isinstance(token, str) or not token:
+            raise refusal(self._provider, answer, body)
+        lifetime = body.get("expires_in")
+        seconds = float(lifetime) if isinstance(lifetime, int | float) else 0.0
+        self._token = token
+        self._good_until = self._clock() + max(seconds - EARLY_SECONDS, min(seconds, LEAST_SECONDS))
+
+
+def refusal(provider: str, answer: requests.Response, body: Mapping[str, Any]) -> StarferryError:
+    """What a token endpoint's refusal means. Only its own error words count: a proxy's page says nothing of the
+    grant."""
+    match body.get("error"):
+        case "invalid_grant":
+            return NeedsAuthorization(f"{provider} no longer accepts the authorization; authorize again.")
+        case "invalid_client" | "unauthorized_client":
+            return NeedsAuthorization(f"{provider} doesn't know this app's key or secret; check both.")
+        case "access_denied" | "invalid_scope":
+            return NeedsAuthorization(f"{provider} refused what Starferry asks for; authorize again and allow it.")
+        case _:
+            wait = seconds_to_wait(answer.headers.get("Retry-After"), datetime.now(UTC))
+            return RetryLater(f"{provider}'s token service could not be used just now.", retry_after=wait)
+
+
+def json_object(answer: requests.Response) -> Mapping[str, Any]:
+    """The JSON object in an answer; empty when there is none."""
+    try:
+        body = answer.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
