@@ -18,6 +18,7 @@ from api.cli import (
     projections,
     retention,
     run,
+    throttles,
 )
 from domain.errors import StarferryError
 
@@ -43,6 +44,7 @@ for command in (
     retention.retention,
     accounts.user,
     accounts.token,
+    throttles.showthrottle,
     events.events,
     events.history,
     configuration.config,

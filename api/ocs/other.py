@@ -60,7 +60,10 @@ async def version_detail(request: AnyRequest, version_id: FromPath[int]) -> Resp
     if not (principal.is_staff or principal.is_superuser):
         raise Forbidden("You do not have permission to perform this action.")
     needed.set(WRITER)
-    rows, _, _ = await serving.frames.versions(serving.link(request), version_id=version_id)
+    link = serving.link(request)
+    rows, _, _ = await serving.frames.versions(link, version_id=version_id)
+    if not rows and await serving.gate.catch_up():
+        rows, _, _ = await serving.frames.versions(link, version_id=version_id)
     if not rows:
         raise NotFound("No Version matches the given query.")
     return json_answer(rows[0])
