@@ -32,7 +32,9 @@ async def ready(request: AnyRequest) -> Response[bytes]:
     }
     good = all(checks.values())
     outbox = await outbox_lag(serving_of(request))
-    notes = {"broker": outbox.note if outbox else "No message broker is set."}  # its outage is no reason to send clients away
+    notes = {
+        "broker": outbox.note if outbox else "No message broker is set."
+    }  # its outage is no reason to send clients away
     return json_answer(
         {"ready": good, "checks": checks, "lag": state["lag"], "notes": notes}, status=200 if good else 503
     )
@@ -55,7 +57,7 @@ async def metrics(request: AnyRequest) -> str:
     if outbox:
         lines += ["# TYPE starferry_outbox_lag_events gauge", f"starferry_outbox_lag_events {outbox.events}"]
         lines += ["# TYPE starferry_outbox_lag_seconds gauge", f"starferry_outbox_lag_seconds {outbox.seconds:.3f}"]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + serving_of(request).metrics.text()
 
 
 async def _state(request: AnyRequest) -> dict[str, Any]:

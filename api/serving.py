@@ -16,6 +16,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from adapters.event_store.group_commit import GroupCommitLog
 from adapters.event_store.numbers import AsyncNumbers
+from adapters.ingest_metrics import IngestMetrics
 from api.bootstrap import Core
 from api.read_gate import HEADER, ReadGate
 from api.security import Authenticator
@@ -46,6 +47,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     authenticator: Authenticator
     frames: FrameQueries
     deliveries: DeliveryQueries
+    metrics: IngestMetrics
 
     async def viewer(self, request: AnyRequest) -> Principal:
         """Who asks, once their own writes can be read."""
@@ -88,6 +90,7 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             authenticator=Authenticator(pool, gate),
             frames=FrameQueries(pool, core.sky),
             deliveries=DeliveryQueries(pool),
+            metrics=IngestMetrics(core.settings["INGESTER_PROCESS_NAME"]),
         )
     finally:
         await pool.close()

@@ -124,7 +124,9 @@ SETTINGS = {
         Setting("S3_SIGNATURE_VERSION", "s3v4", "signature of the s3 store"),
         Setting("S3_ADDRESSING_STYLE", "virtual", "addressing of the s3 store", _one_of("virtual", "path", "auto")),
         Setting("S3_DAYS_TO_IA_STORAGE", "60", "days until infrequent-access storage, or `off`", _days),
-        Setting("QUEUE_BROKER_URL", "", "message broker, `amqp://user:password@host/vhost`; empty: none", _broker_url, True),
+        Setting(
+            "QUEUE_BROKER_URL", "", "message broker, `amqp://user:password@host/vhost`; empty: none", _broker_url, True
+        ),
         Setting("PROCESSED_EXCHANGE_ENABLED", "True", "whether the broker is told of archived frames", _truth),
         Setting("PROCESSED_EXCHANGE_NAME", "archived_fits", "the fanout exchange that is told of archived frames"),
         Setting("INGESTER_PROCESS_NAME", "ingester", "the tag `ingester_process_name` of the ingest metrics"),

@@ -22,9 +22,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who caused an event and through which way in.
 
-    `actor` is a username or `policy:<Name>`; `via` is `api`, `ocs`, `cli`, `worker` or `policy`;
-    `correlation` ties together all that one request led to; `causation` is the position of the event that a
-    policy reacted to; `reason` is free text for people.
+    `actor` is a username or `policy:<Name>`; `via` is `api`, `ocs`, `cli`, `listen`, `worker` or
+    `policy`; `correlation` ties together all that one request led to; `causation` is the position of the event that
+    a policy reacted to; `reason` is free text for people.
     """
 
     actor: str

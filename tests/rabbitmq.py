@@ -43,7 +43,9 @@ class RabbitNode:
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_ALLOW_INPUT": "1",  # the shell becomes the server, so signals reach it
         }
-        (folder / "rabbitmq.conf").write_text("disk_free_limit.absolute = 1MB\nvm_memory_high_watermark.relative = 0.9\n")
+        (folder / "rabbitmq.conf").write_text(
+            "disk_free_limit.absolute = 1MB\nvm_memory_high_watermark.relative = 0.9\n"
+        )
         (folder / "plugins").write_text("[].\n")
         self._epmd = subprocess.Popen(
             ["epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1"], env=self._environment

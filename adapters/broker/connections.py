@@ -45,7 +45,9 @@ def classify(error: Exception, url: str) -> RetryLater:
     where = place(url)
     match error:
         case amqp.AccessRefused() | amqp.NotAllowed():
-            return RetryLater(f"The message broker at {where} refuses us: check user, password, virtual host and rights.")
+            return RetryLater(
+                f"The message broker at {where} refuses us: check user, password, virtual host and rights."
+            )
         case amqp.PreconditionFailed():
             return RetryLater(
                 f"The message broker at {where} has an exchange or queue of that name with other properties; remove it, "

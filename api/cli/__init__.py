@@ -6,7 +6,7 @@ import sys
 
 import rich_click as click
 
-from api.cli import accounts, configuration, events, ingest, projections, run
+from api.cli import accounts, configuration, events, ingest, listen, projections, run
 from domain.errors import StarferryError
 
 click.rich_click.USE_RICH_MARKUP = False
@@ -25,6 +25,7 @@ for command in (
     run.demo,
     projections.projections,
     ingest.ingest,
+    listen.listen,
     accounts.user,
     accounts.token,
     events.events,

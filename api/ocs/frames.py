@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ import msgspec
 from litestar import Response, Router, get, post
 from litestar.params import FromPath
 
+from api.intake import log_ingested, log_refused, refused_record
 from api.ocs.answers import NotVisible, json_answer
 from api.ocs.filters import Controls, Parameters, parse_controls, parse_search
 from api.ocs.negotiation import body_as_json
@@ -115,20 +117,27 @@ async def create_frame(request: AnyRequest) -> Response[bytes]:
     principal = await serving.authenticator.principal(request.headers.get("authorization"))
     must_be_superuser(principal)
     types = serving.core.settings["CONFIGURATION_TYPES"]
-    arrival = parse_body(await body_as_json(request), types=types, path=serving.core.record_path)
-    now, why = serving.core.clock.now(), cause(principal, "ocs")
+    body = await body_as_json(request)
+    now, why, began = serving.core.clock.now(), cause(principal, "ocs"), time.monotonic()
     result: list[tuple[Frame, dict[int, datetime]]] = []
-
-    def commit_for(history: Any) -> Any:
-        commit, frame = decide_arrival(history, arrival, serving.numbers, cause=why, now=now)
-        result.append((frame, _arrival_times(history)))
-        return commit
-
-    await serving.numbers.refill()
     try:
-        position = await transact_async(serving.log, commit_for, stream_of(arrival.record.basename))
-    except AlreadyExists as error:
-        raise BodyErrors(version_conflict(error.taken, arrival.versions)) from error
+        arrival = parse_body(body, types=types, path=serving.core.record_path)
+
+        def commit_for(history: Any) -> Any:
+            commit, frame = decide_arrival(history, arrival, serving.numbers, cause=why, now=now)
+            result.append((frame, _arrival_times(history)))
+            return commit
+
+        await serving.numbers.refill()
+        try:
+            position = await transact_async(serving.log, commit_for, stream_of(arrival.record.basename))
+        except AlreadyExists as error:
+            raise BodyErrors(version_conflict(error.taken, arrival.versions)) from error
+    except BodyErrors as error:
+        log_refused(*refused_record(body), errors=error.errors)
+        raise
+    log_ingested(result[-1][0])
+    serving.metrics.posted(result[-1][0], time.monotonic() - began, now)
     serving.gate.wrote(principal.username, position)
     answer = json_answer(created_frame(*result[-1], now, serving.link(request)), status=201)
     answer.headers[HEADER] = str(position)
