@@ -32,8 +32,8 @@ class IngestMetrics:
         self._lag = self._histogram("ingest_lag", "Seconds from the end of the exposure to the archive.", SECONDS)
 
     def took_in(self, frame: Frame, size: int, hashing: float | None, keeping: float, now: datetime) -> None:
-        """A file of `size` bytes was read and hashed, then kept and recorded, in so many seconds each. `hashing` is None when
-        the file was hashed as it came over the network."""
+        """A file of `size` bytes was read and hashed, then kept and recorded, in so many seconds each. `hashing` is
+        None when the file was hashed as it came over the network."""
         where = "api.intake.take_in"
         if hashing is not None:
             self._labelled(self._md5, where).observe(hashing * 1000)

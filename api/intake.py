@@ -1,5 +1,5 @@
-"""A file from this machine's disk into the archive: what `starferry ingest` and `starferry listen` share, and what every
-ingest leaves in the logs."""
+"""A file from this machine's disk into the archive: what `starferry ingest` and `starferry listen` share, and what
+every ingest leaves in the logs."""
 
 from __future__ import annotations
 

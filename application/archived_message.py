@@ -15,7 +15,7 @@ from domain.footprint import Footprint
 from domain.frames import FileProcessed
 
 AreaForm = Literal["string", "object"]
-"""How a footprint is sent: as a text that holds GeoJSON (OCS from 2.4 on), or as the GeoJSON itself (2.3, photonranch)."""
+"""How a footprint is sent: as a text that holds GeoJSON (OCS from 2.4 on), or as GeoJSON itself (2.3, photonranch)."""
 
 DECIMALS = 15
 """What GDAL writes of a coordinate."""
@@ -38,7 +38,7 @@ def archived_message(event: FileProcessed, area: AreaForm = "string") -> bytes:
 
 
 def area_text(footprint: Footprint) -> str:
-    """The footprint as GDAL writes GeoJSON, which the original uses: `{ "type": "Polygon", "coordinates": [ [ [ … ] ] ] }`."""
+    """The footprint as GDAL, which the original uses, writes GeoJSON: `{ "type": "Polygon", "coordinates": [ … ] }`."""
     rings = (
         _listed(_listed(_coordinate(value) for value in position) for position in ring)
         for ring in footprint.coordinates
@@ -55,8 +55,8 @@ def _listed(items: Any) -> str:
 
 
 def _coordinate(value: float) -> str:
-    """Fifteen decimals without what looks like rounding noise: a long run of noughts or nines at the end and what follows
-    it. (Compared with GDAL 3.6 and 3.12 on 252 000 numbers below 1000: all agree.)"""
+    """Fifteen decimals without what looks like rounding noise: a long run of noughts or nines at the end and what
+    follows it. (Compared with GDAL 3.6 and 3.12 on 252 000 numbers below 1000: all agree.)"""
     text = f"{value:.{DECIMALS}f}"
     run = _NOISE.search(text)
     if run:

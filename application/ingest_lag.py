@@ -14,8 +14,8 @@ _STOP = re.compile(rb'"UTSTOP":\s*"([^"]*)"')
 
 
 def ended_at(observed: datetime, utstop: str, exposure: float | None) -> datetime:
-    """When an exposure that began at `observed` (UTC) ended: at the header's UTSTOP, on the next day when the hours differ by
-    more than 12; without a readable UTSTOP after `exposure` seconds; else at once."""
+    """When an exposure that began at `observed` (UTC) ended: at the header's UTSTOP, on the next day when the hours
+    differ by more than 12; without a readable UTSTOP after `exposure` seconds; else at once."""
     match = _TIME.fullmatch(utstop.strip())
     if match and int(match[1]) < 24 and int(match[2]) < 60 and float(match[3]) < 61:
         midnight = observed.replace(hour=0, minute=0, second=0, microsecond=0)

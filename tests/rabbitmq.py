@@ -53,7 +53,9 @@ class RabbitNode:
         self._server: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start and return when it takes connections."""
+        """Start, unless it runs, and return when it takes connections."""
+        if self._server is not None and self._server.poll() is None:
+            return
         with (self._folder / "output").open("ab") as output:
             self._server = subprocess.Popen(
                 [str(SERVER), "-noinput"],

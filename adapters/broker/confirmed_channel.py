@@ -55,8 +55,8 @@ class ConfirmedChannel:
         )
 
     def settle(self) -> None:
-        """Wait until all that was sent is confirmed. Raises TimeoutError, and amqp.AMQPError when the broker refused one
-        or is gone."""
+        """Wait until all that was sent is confirmed. Raises TimeoutError, and amqp.AMQPError when the broker refused
+        one or is gone."""
         deadline = time.monotonic() + CONFIRM_SECONDS
         while self._unconfirmed and not self._refused:
             self._connection.drain_events(timeout=max(0.01, deadline - time.monotonic()))

@@ -40,8 +40,8 @@ def connect(url: str, name: str) -> kombu.Connection:
 
 
 def classify(error: Exception, url: str) -> RetryLater:
-    """The one place where a fault of the broker becomes an error of ours. None of them is for ever: an operator can mend
-    a right or a queue while we wait, and no message may be lost by then."""
+    """The one place where a fault of the broker becomes an error of ours. None of them is for ever: an operator can
+    mend a right or a queue while we wait, and no message may be lost by then."""
     where = place(url)
     match error:
         case amqp.AccessRefused() | amqp.NotAllowed():
@@ -50,8 +50,8 @@ def classify(error: Exception, url: str) -> RetryLater:
             )
         case amqp.PreconditionFailed():
             return RetryLater(
-                f"The message broker at {where} has an exchange or queue of that name with other properties; remove it, "
-                "or set another name."
+                f"The message broker at {where} has an exchange or queue of that name with other properties; "
+                "remove it, or set another name."
             )
         case TimeoutError():
             return RetryLater(f"The message broker at {where} doesn't answer in time.")

@@ -1,8 +1,8 @@
 """The queue of files to ingest, its queues of waits, and its dead letters.
 
-`<queue>` holds messages to be handled, `<queue>.retry.<ms>ms` those that wait (they go back by themselves when their time is
-over), `<queue>.dead` those that a person must look at. A message leaves a queue only after the broker has confirmed it in the
-next one, so a crash can double it but never lose it.
+`<queue>` holds messages to be handled, `<queue>.retry.<ms>ms` those that wait (they go back by themselves when their
+time is over), `<queue>.dead` those that a person must look at. A message leaves a queue only after the broker has
+confirmed it in the next one, so a crash can double it but never lose it.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Delivery:
 
 
 class IngestQueue:
-    """One connection to the queue, for one thread. Every method raises RetryLater when the broker is away; the connection is
-    of no use then."""
+    """One connection to the queue, for one thread. Every method raises RetryLater when the broker is away; the
+    connection is of no use then."""
 
     def __init__(self, url: str, queue: str, exchange: str = "") -> None:
         self._url, self._name, self._exchange = url, queue, exchange
@@ -142,8 +142,8 @@ def reconnecting(
     stopping: Callable[[], bool],
     told: Callable[[str], None],
 ) -> None:
-    """Do `work` on a queue, with a new connection whenever one is lost, until `stopping`. `told` gets the reason, once an
-    outage."""
+    """Do `work` on a queue, with a new connection whenever one is lost, until `stopping`. `told` gets the reason, once
+    an outage."""
     failures, reason = 0, ""
     while not stopping():
         try:

@@ -1,4 +1,4 @@
-"""`starferry listen`: ingests the files that messages name. A message is acknowledged once its file's event is stored."""
+"""`starferry listen`: ingests files that messages name. A message is acknowledged once its file's event is stored."""
 
 from __future__ import annotations
 

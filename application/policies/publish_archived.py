@@ -1,7 +1,7 @@
 """PublishArchived: the broker is told of every file that was archived, in order, and of none less than once.
 
-The checkpoint is the outbox: it moves when the broker has confirmed. What was confirmed before contact was lost isn't sent
-again while this process lives; after a kill the block at hand is, as a whole (BLOCK messages at most).
+The checkpoint is the outbox: it moves when the broker has confirmed. What was confirmed before contact was lost isn't
+sent again while this process lives; after a kill the block at hand is, as a whole (BLOCK messages at most).
 """
 
 from __future__ import annotations

@@ -77,5 +77,6 @@ def test_p05_the_area_can_be_sent_as_an_object() -> None:
 def test_e05_coordinates_are_written_as_gdal_writes_them(value: float, written: str) -> None:
     text = area_text(Footprint((((value, 1.0), (2.0, 3.0), (4.0, 5.0), (value, 1.0)),)))
     assert text == (
-        f'{{ "type": "Polygon", "coordinates": [ [ [ {written}, 1.0 ], [ 2.0, 3.0 ], [ 4.0, 5.0 ], [ {written}, 1.0 ] ] ] }}'
+        '{ "type": "Polygon", "coordinates": '
+        f"[ [ [ {written}, 1.0 ], [ 2.0, 3.0 ], [ 4.0, 5.0 ], [ {written}, 1.0 ] ] ] }}"
     )

@@ -8,6 +8,7 @@ import pytest
 
 from tests.emulators.gcs import RunningGcs, running_gcs
 from tests.postgres import fresh_database
+from tests.rabbitmq import RabbitNode, running_rabbitmq
 from tests.site import Site, running_site
 
 
@@ -15,6 +16,13 @@ from tests.site import Site, running_site
 def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGcs]:
     with running_gcs(tmp_path_factory.mktemp("gcs")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitNode]:
+    """A message broker; tests that stop it start it again."""
+    with running_rabbitmq(tmp_path_factory.mktemp("rabbit")) as node:
+        yield node
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from application.commands.ingest import FrameArrival, NewVersion, decide_arrival
 from domain.event import Cause
 from domain.frame_record import FrameRecord
 from tests.postgres import fresh_database
-from tests.rabbitmq import RabbitNode, running_rabbitmq, taken, waiting
+from tests.rabbitmq import RabbitNode, taken, waiting
 from tests.records import fits_bytes, new_name, record, version
 from tests.site import Site, eventually, running_site
 
@@ -28,18 +28,13 @@ ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.fixture(scope="module")
-def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitNode]:
-    with running_rabbitmq(tmp_path_factory.mktemp("rabbit")) as node:
-        node.bind(EXCHANGE, QUEUE)
-        yield node
-
-
 @pytest.fixture
-def broker(rabbit: RabbitNode) -> Iterator[RabbitNode]:
-    """The node, running, with an empty queue before and after the test."""
+def broker(rabbit: RabbitNode) -> RabbitNode:
+    """The node, running, with a queue like a pipeline's, empty."""
+    rabbit.start()
+    rabbit.bind(EXCHANGE, QUEUE)
     taken(rabbit, QUEUE)
-    yield rabbit
+    return rabbit
 
 
 @pytest.fixture
@@ -62,8 +57,8 @@ def test_e05_each_archived_file_is_announced_persistently_on_a_durable_fanout_ex
     first, second = taken(broker, QUEUE)
     expected = {
         **body["headers"],
-        "area": '{ "type": "Polygon", "coordinates": [ [ [ 10.0, 10.0 ], [ 11.0, 10.0 ], [ 11.0, 11.0 ], [ 10.0, 11.0 ], '
-        "[ 10.0, 10.0 ] ] ] }",
+        "area": '{ "type": "Polygon", "coordinates": '
+        "[ [ [ 10.0, 10.0 ], [ 11.0, 10.0 ], [ 11.0, 11.0 ], [ 10.0, 11.0 ], [ 10.0, 10.0 ] ] ] }",
         "basename": body["basename"],
         "version_set": body["version_set"],
         "filename": body["basename"] + ".fits.fz",
@@ -87,8 +82,10 @@ def test_e07_thumbnails_and_metadata_only_records_and_refused_ones_leave_the_exc
     assert own_site.admin.post("/frames/", json=body).status_code == 400
     own_site.ingest(fits_bytes(), new_name() + ".fits")
     eventually(lambda: waiting(broker, QUEUE) >= 2, "the messages didn't arrive")
-    assert [json.loads(message.body)["basename"] for message in taken(broker, QUEUE)][0] == body["basename"]
-    assert waiting(broker, QUEUE) == 0
+    own_site.settle()
+    told = [json.loads(message.body)["basename"] for message in taken(broker, QUEUE)]
+    assert len(told) == 2
+    assert told[0] == body["basename"]
 
 
 def test_e06_with_the_broker_down_frames_are_archived_and_announced_once_it_is_back(
