@@ -8,7 +8,8 @@ confirmed it in the next one, so a crash can double it but never lose it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import amqp
 import kombu
@@ -34,18 +35,19 @@ class Delivery:
 
     def done(self) -> None:
         """It has been handled."""
-        self._message.ack()
+        with self._queue.reaching():
+            self._message.ack()
 
     def again(self, seconds: float, reason: str) -> None:
         """Have it come back after so many seconds, counted as one try more."""
         waits = self._queue.declare_wait(seconds)
         self._queue.send(waits, self.body, {TRIES: self.tries + 1, REASON: reason})
-        self._message.ack()
+        self.done()
 
     def dead(self, reason: str) -> None:
         """Put it where a person looks."""
         self._queue.send(self._queue.declare_dead(), self.body, {TRIES: self.tries, REASON: reason})
-        self._message.ack()
+        self.done()
 
 
 class IngestQueue:
@@ -57,14 +59,15 @@ class IngestQueue:
         self._connection = connect(url, f"starferry listen {queue}")
         try:
             self._declare(queue, {})
-            if exchange:
-                channel = self._connection.default_channel
-                kombu.Exchange(exchange, "fanout", durable=True)(channel).declare()
-                channel.queue_bind(queue, exchange)
-            self._outgoing = ConfirmedChannel(self._connection)
-        except FAULTS as error:
+            with self.reaching():
+                if exchange:
+                    channel = self._connection.default_channel
+                    kombu.Exchange(exchange, "fanout", durable=True)(channel).declare()
+                    channel.queue_bind(queue, exchange)
+                self._outgoing = ConfirmedChannel(self._connection)
+        except RetryLater:
             self.close()
-            raise classify(error, url) from error
+            raise
 
     def close(self) -> None:
         """Give the connection back; what is at hand goes to others."""
@@ -72,7 +75,7 @@ class IngestQueue:
 
     def consume(self, handle: Callable[[Delivery], None], stopping: Callable[[], bool]) -> None:
         """Hand out messages, one at a time, until `stopping`."""
-        try:
+        with self.reaching():
             channel = self._connection.channel()
             channel.basic_qos(0, 1, False)
             consumer = kombu.Consumer(
@@ -88,13 +91,11 @@ class IngestQueue:
                 except TimeoutError:
                     continue
             channel.close()
-        except FAULTS as error:
-            raise classify(error, self._url) from error
 
     def replay_dead(self) -> int:
         """Put the messages that are dead letters now back into the queue, as if they were new; how many there were."""
         moved = 0
-        try:
+        with self.reaching():
             channel = self._connection.channel()
             dead = self.declare_dead()
             for _ in range(channel.queue_declare(dead, passive=True).message_count):
@@ -105,14 +106,13 @@ class IngestQueue:
                 self.send(self._name, body.encode() if isinstance(body, str) else bytes(body), {})
                 message.channel.basic_ack(message.delivery_tag)
                 moved += 1
-        except FAULTS as error:
-            raise classify(error, self._url) from error
         return moved
 
     def send(self, queue: str, body: bytes, headers: dict[str, object]) -> None:
         """Put a message into a queue; the broker has confirmed it when this returns."""
-        self._outgoing.send(body, routing_key=queue, headers=headers, mandatory=True)
-        self._outgoing.settle()
+        with self.reaching():
+            self._outgoing.send(body, routing_key=queue, headers=headers, mandatory=True)
+            self._outgoing.settle()
 
     def declare_dead(self) -> str:
         """The queue of dead letters, which exists."""
@@ -126,14 +126,23 @@ class IngestQueue:
 
     def _declare(self, name: str, arguments: dict[str, object]) -> str:
         """A queue that is there is used as its operator made it."""
-        channel = self._connection.channel()
-        try:
-            channel.queue_declare(name, passive=True)
-        except amqp.NotFound:
+        with self.reaching():
             channel = self._connection.channel()
-            channel.queue_declare(name, durable=True, auto_delete=False, arguments=arguments)
-        channel.close()
+            try:
+                channel.queue_declare(name, passive=True)
+            except amqp.NotFound:
+                channel = self._connection.channel()
+                channel.queue_declare(name, durable=True, auto_delete=False, arguments=arguments)
+            channel.close()
         return name
+
+    @contextmanager
+    def reaching(self) -> Iterator[None]:
+        """Turn the faults of the broker into RetryLater."""
+        try:
+            yield
+        except FAULTS as error:
+            raise classify(error, self._url) from error
 
 
 def reconnecting(

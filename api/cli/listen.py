@@ -27,7 +27,7 @@ STOP_SECONDS = 60.0
 
 
 @click.command()
-@click.option("--threads", default=2, show_default=True, help="Files at a time.")
+@click.option("--threads", default=2, type=click.IntRange(min=1), show_default=True, help="Files at a time.")
 @click.option("--metrics-port", type=int, help="Serve Prometheus metrics on this port of 127.0.0.1.")
 @click.option("--replay-dead", is_flag=True, help="Put the dead letters back into the queue, and end.")
 @data_option

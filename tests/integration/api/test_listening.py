@@ -207,7 +207,12 @@ def test_f10_and_e14_a_listener_serves_metrics_and_logs_each_file(listening: Lis
         port = free.getsockname()[1]
     process = starferry(listening, "--metrics-port", str(port))
     eventually(lambda: listening.has(good.stem) and listening.idle(), "not ingested", seconds=40)
-    metrics = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+    metrics = eventually(
+        lambda: (
+            (text := httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text).count("_runtime_") and text
+        ),
+        "no metrics",
+    )
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=30)
     assert 'ingester_upload_file_runtime_count{class_path="api.intake.take_in"' in metrics
