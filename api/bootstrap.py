@@ -51,6 +51,7 @@ from application.policies.effects import NudgeWorkers
 from application.policies.engine import PolicyEngine
 from application.policies.follow_destination import FollowDestination
 from application.policies.policy import Effect, Policy
+from application.policies.publish_archived import BLOCK, PublishArchived
 from application.policies.remove_deleted_files import RemoveDeletedFiles
 from application.policies.runner import PolicyRunner
 from application.ports.content import Content
@@ -152,6 +153,19 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
         dead_letters = PostgresDeadLetters(self.log.datastore)
         runners = [PolicyRunner(policy, self.log, self.clock, dead_letters) for policy in self.policies()]
         return PolicyEngine(runners, self.log)
+
+    def outbox_engine(self) -> PolicyEngine | None:
+        """What tells the broker of archived frames, apart from the other policies so that it never holds them up. None
+        without a broker; its position waits then."""
+        url, enabled = self.settings["QUEUE_BROKER_URL"], self.settings["PROCESSED_EXCHANGE_ENABLED"]
+        if not url or not enabled:
+            return None
+        from adapters.broker.publisher import ExchangePublisher  # kombu is only loaded by those who use it
+
+        broker = ExchangePublisher(url, self.settings["PROCESSED_EXCHANGE_NAME"])
+        policy = PublishArchived(broker, self.settings["STARFERRY_ARCHIVED_AREA"])
+        runner = PolicyRunner(policy, self.log, self.clock, PostgresDeadLetters(self.log.datastore))
+        return PolicyEngine([runner], self.log, batch=BLOCK)
 
     def wakeup(self) -> Wakeup:
         """What tells the two above that the log has grown."""

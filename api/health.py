@@ -7,6 +7,7 @@ from typing import Any
 from litestar import MediaType, Response, get
 
 from api.ocs.answers import json_answer
+from api.outbox import outbox_lag
 from api.serving import AnyRequest, serving_of
 
 MOST_LAG = 10_000
@@ -30,7 +31,13 @@ async def ready(request: AnyRequest) -> Response[bytes]:
         "queue": state["queued"] is not None,
     }
     good = all(checks.values())
-    return json_answer({"ready": good, "checks": checks, "lag": state["lag"]}, status=200 if good else 503)
+    outbox = await outbox_lag(serving_of(request))
+    notes = {
+        "broker": outbox.note if outbox else "No message broker is set."
+    }  # its outage is no reason to send clients away
+    return json_answer(
+        {"ready": good, "checks": checks, "lag": state["lag"], "notes": notes}, status=200 if good else 503
+    )
 
 
 @get("/metrics", media_type=MediaType.TEXT)
@@ -46,7 +53,11 @@ async def metrics(request: AnyRequest) -> str:
     lines += [f'starferry_transfers{{status="{status}"}} {count}' for status, count in state["transfers"].items()]
     lines.append("# TYPE starferry_dead_letters gauge")
     lines.append(f"starferry_dead_letters {state['dead_letters']}")
-    return "\n".join(lines) + "\n"
+    outbox = await outbox_lag(serving_of(request))
+    if outbox:
+        lines += ["# TYPE starferry_outbox_lag_events gauge", f"starferry_outbox_lag_events {outbox.events}"]
+        lines += ["# TYPE starferry_outbox_lag_seconds gauge", f"starferry_outbox_lag_seconds {outbox.seconds:.3f}"]
+    return "\n".join(lines) + "\n" + serving_of(request).metrics.text()
 
 
 async def _state(request: AnyRequest) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.configdb import ConfigurationTypes
 from adapters.event_store.group_commit import GroupCommitLog
 from adapters.event_store.numbers import AsyncNumbers
+from adapters.ingest_metrics import IngestMetrics
 from adapters.portal.questions import PortalQuestions
 from adapters.throttle_counts import PostgresThrottleCounts
 from api.bootstrap import Core, link_key
@@ -73,6 +74,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     deliveries: DeliveryQueries
     groups: GroupQueries
     types: ConfigurationTypes
+    metrics: IngestMetrics
 
     async def asker(self, request: AnyRequest, *, throttled: bool = True) -> Principal:
         """Who asks: by token, session or bearer token. Counts the request unless told not to.
@@ -154,6 +156,7 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             deliveries=DeliveryQueries(pool),
             groups=GroupQueries(pool),
             types=types,
+            metrics=IngestMetrics(core.settings["INGESTER_PROCESS_NAME"]),
         )
     finally:
         for task in background:

@@ -110,6 +110,24 @@ def _web_url(value: str) -> str:
     return value
 
 
+def _truth(value: str) -> bool:
+    """OCS reads Python literals."""
+    truths = {"true": True, "1": True, "false": False, "0": False, "": False}
+    if value.strip().lower() not in truths:
+        raise ValueError
+    return truths[value.strip().lower()]
+
+
+def _broker_url(value: str) -> str:
+    """AMQP only; what OCS calls `memory://localhost` is none."""
+    url = value.strip()
+    if url.startswith("memory://"):
+        return ""
+    if url and (urlsplit(url).scheme not in ("amqp", "amqps", "pyamqp") or not urlsplit(url).hostname):
+        raise ValueError
+    return url
+
+
 def _one_of(*choices: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value not in choices:
@@ -200,6 +218,12 @@ SETTINGS = {
             "addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed",
             parse_networks,
         ),
+        Setting(
+            "QUEUE_BROKER_URL", "", "message broker, `amqp://user:password@host/vhost`; empty: none", _broker_url, True
+        ),
+        Setting("PROCESSED_EXCHANGE_ENABLED", "True", "whether the broker is told of archived frames", _truth),
+        Setting("PROCESSED_EXCHANGE_NAME", "archived_fits", "the fanout exchange that is told of archived frames"),
+        Setting("INGESTER_PROCESS_NAME", "ingester", "the tag `ingester_process_name` of the ingest metrics"),
         Setting("STARFERRY_DATA", "./data", "folder for everything that is kept on this machine"),
         Setting(
             "STARFERRY_PUBLIC_URL", "", "how clients reach the API; empty: as the request says", lambda v: v.rstrip("/")
@@ -228,6 +252,23 @@ SETTINGS = {
             "",
             "retention rules, each with a name of its own, days and a selector: docs/operating.md",
             _rules,
+        ),
+        Setting(
+            "STARFERRY_ARCHIVED_AREA",
+            "string",
+            "how messages of archived frames hold the footprint: as text (OCS 2.4 on), or as GeoJSON object",
+            _one_of("string", "object"),
+        ),
+        Setting("STARFERRY_INGEST_QUEUE", "starferry_ingest", "queue of the files that `starferry listen` ingests"),
+        Setting("STARFERRY_INGEST_EXCHANGE", "", "fanout exchange that this queue is bound to; empty: none"),
+        Setting(
+            "STARFERRY_INGEST_ROOTS", "", "absolute paths below which messages may name files, separated by `:`", _paths
+        ),
+        Setting(
+            "STARFERRY_INGEST_SCHEDULE",
+            "5,30,120,600,1800,3600",
+            "seconds until a file that can't be ingested now is tried again; then it is a dead letter",
+            _seconds,
         ),
         Setting("STARFERRY_TOKEN", "", "token for `starferry ingest --api-root`", _text, True),
         Setting("STARFERRY_IMPORT_DATABASE", "", "the original's database, for `starferry import-ocs`", _text, True),

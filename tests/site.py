@@ -213,6 +213,10 @@ def _running_followers(core: Core) -> Iterator[PolicyEngine]:
         threading.Thread(target=runner.run, name="projections"),
         threading.Thread(target=engine.run, name="policies"),
     ]
+    outbox = core.outbox_engine()
+    if outbox is not None:
+        wakeup.on_growth(outbox.wake)
+        threads.append(threading.Thread(target=outbox.run, name="outbox"))
     wakeup.start()
     for thread in threads:
         thread.start()
@@ -222,5 +226,7 @@ def _running_followers(core: Core) -> Iterator[PolicyEngine]:
         wakeup.stop()
         runner.stop()
         engine.stop()
+        if outbox is not None:
+            outbox.stop()
         for thread in threads:
             thread.join(timeout=10)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import secrets
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,8 +22,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from api.bootstrap import Core, open_core
 from api.cli.opening import data_option, operator, settings_for
 from api.database import opened_database
+from api.intake import take_in
+from api.logs import configure_logging
 from api.settings import Settings
-from application.commands.ingest import ingest_file
 from domain.errors import AlreadyExists, InvalidInput, StarferryError
 
 ENDINGS = (".fits", ".fits.fz", ".fits.gz", ".tar.gz")
@@ -144,7 +146,7 @@ def _way_in(
         with ThreadPoolExecutor(jobs) as threads:
             yield _spread(threads, lambda path: _send(path, url, token, given), files)
         return
-    settings = settings_for(data)
+    settings = _settings(data)
     with opened_database(settings) as conninfo, open_core(settings, conninfo) as core:
         if len(files) < FEW or jobs == 1:
             yield ((str(path), _ingest_one(core, path, given)) for path in files)
@@ -163,11 +165,19 @@ def _spread(executor: Executor, work: Callable[[Path], Outcome], files: list[Pat
         under_way += [executor.submit(work, path) for path in islice(rest, 1)]
 
 
+def _settings(data: Path | None) -> Settings:
+    """As everywhere; but on a terminal the progress bar and the list of failures say what the log would."""
+    settings = settings_for(data)
+    if sys.stderr.isatty():
+        configure_logging("error")
+    return settings
+
+
 _worker: dict[str, Any] = {}
 
 
 def _start_worker(data: Path | None, conninfo: str, given: Given) -> None:
-    _worker["context"] = open_core(Settings(data=data), conninfo)
+    _worker["context"] = open_core(_settings(data), conninfo)
     _worker["core"] = _worker["context"].__enter__()
     _worker["given"] = given
 
@@ -178,22 +188,8 @@ def _work(path: Path) -> Outcome:
 
 def _ingest_one(core: Core, path: Path, given: Given) -> str:
     try:
-        with path.open("rb") as source, core.store.staging() as staging:
-            while piece := source.read(PIECE):
-                staging.write(piece)
-            ingest_file(
-                staging.finish(),
-                path.name,
-                reader=core.reader,
-                store=core.store,
-                log=core.log,
-                numbers=core.numbers,
-                clock=core.clock,
-                cause=operator(),
-                observation=given.observation,
-                metadata=given.metadata,
-                thumbnails=core.lookups,
-            )
+        with path.open("rb") as source:
+            take_in(core, source, path.name, operator(), observation=given.observation, metadata=given.metadata)
     except AlreadyExists:
         return "known"
     except StarferryError as error:

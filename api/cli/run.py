@@ -110,8 +110,16 @@ def run_projections(data: Path | None) -> None:
         wakeup.on_growth(engine.wake)
         threads = [
             threading.Thread(target=runner.run, name="projections"),
-            threading.Thread(target=_alone, args=(core.conninfo, engine.run, stopped), name="policies"),
+            threading.Thread(target=_alone, args=(core.conninfo, POLICY_LOCK, engine.run, stopped), name="policies"),
         ]
+        outbox = core.outbox_engine()
+        if outbox is not None:
+            wakeup.on_growth(outbox.wake)
+            threads.append(
+                threading.Thread(
+                    target=_alone, args=(core.conninfo, OUTBOX_LOCK, outbox.run, stopped), name="outbox", daemon=True
+                )
+            )
         wakeup.start()
         for thread in threads:
             thread.start()
@@ -119,6 +127,8 @@ def run_projections(data: Path | None) -> None:
         wakeup.stop()
         runner.stop()
         engine.stop()
+        if outbox is not None:
+            outbox.stop()
         for thread in threads:
             thread.join(timeout=5)
 
@@ -153,15 +163,15 @@ def _supervised(settings: Settings, host: str, port: int) -> Iterator[Supervisor
         yield supervisor
 
 
-def _alone(conninfo: str, work: Callable[[], None], stopped: threading.Event) -> None:
-    """Run `work` while holding the policies' lock: only one process drives them."""
+def _alone(conninfo: str, lock: int, work: Callable[[], None], stopped: threading.Event) -> None:
+    """Run `work` while holding a lock: only one process drives the policies, and one the outbox."""
     import psycopg
 
     while not stopped.is_set():
         try:
             with psycopg.connect(conninfo, autocommit=True) as connection:
                 while not stopped.is_set():
-                    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (POLICY_LOCK,)).fetchone()
+                    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (lock,)).fetchone()
                     if row == (True,):
                         work()
                         return
@@ -172,6 +182,7 @@ def _alone(conninfo: str, work: Callable[[], None], stopped: threading.Event) ->
 
 
 POLICY_LOCK = 7236837103
+OUTBOX_LOCK = 7236837105
 
 
 async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:

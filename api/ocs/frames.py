@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ import msgspec
 from litestar import Response, Router, get, post
 from litestar.params import FromPath
 
+from api.intake import log_ingested, log_refused, refused_record
 from api.ocs.answers import NotVisible, json_answer
 from api.ocs.body_fields import text_lengths
 from api.ocs.filters import Controls, Parameters, parse_controls, parse_search
@@ -126,20 +128,27 @@ async def create_frame(request: AnyRequest) -> Response[bytes]:
     must_be_superuser(principal)
     core = serving.core
     body = await body_as_json(request)
-    arrival = parse_body(body, types=serving.types.known(), path=core.record_path, lengths=text_lengths(core.settings))
-    now, why = core.clock.now(), cause(principal, "ocs")
+    now, why, began = core.clock.now(), cause(principal, "ocs"), time.monotonic()
     result: list[tuple[Frame, dict[int, datetime]]] = []
-
-    def commit_for(history: Any) -> Any:
-        commit, frame = decide_arrival(history, arrival, serving.numbers, cause=why, now=now)
-        result.append((frame, arrival_times(history)))
-        return commit
-
-    await serving.numbers.refill()
     try:
-        position = await transact_async(serving.log, commit_for, stream_of(arrival.record.basename))
-    except AlreadyExists as error:
-        raise BodyErrors(version_conflict(error.taken, arrival.versions)) from error
+        lengths = text_lengths(core.settings)
+        arrival = parse_body(body, types=serving.types.known(), path=core.record_path, lengths=lengths)
+
+        def commit_for(history: Any) -> Any:
+            commit, frame = decide_arrival(history, arrival, serving.numbers, cause=why, now=now)
+            result.append((frame, arrival_times(history)))
+            return commit
+
+        await serving.numbers.refill()
+        try:
+            position = await transact_async(serving.log, commit_for, stream_of(arrival.record.basename))
+        except AlreadyExists as error:
+            raise BodyErrors(version_conflict(error.taken, arrival.versions)) from error
+    except BodyErrors as error:
+        log_refused(*refused_record(body), errors=error.errors)
+        raise
+    log_ingested(result[-1][0])
+    serving.metrics.posted(result[-1][0], time.monotonic() - began, now)
     serving.gate.wrote(principal.username, position)
     link = serving.link(request, result[-1][0].versions)
     answer = json_answer(created_frame(*result[-1], now, link), status=201)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Literal
 
 import msgspec
 from litestar import Response, post
 from litestar.params import FromPath
 
+from api.intake import log_ingested, log_refused
 from api.ocs.frames import created_frame
 from api.ocs.thumbnails import thumbnail_row
 from api.read_gate import HEADER
@@ -18,7 +20,7 @@ from api.v1.uploads import receive
 from application.commands.calibration import report_calibration
 from application.commands.ingest import ingest_file
 from application.permissions import must_be_superuser
-from domain.errors import InvalidInput
+from domain.errors import AlreadyExists, InvalidInput, StarferryError
 
 
 @post("/ingest", request_max_body_size=None)
@@ -39,22 +41,29 @@ async def ingest(request: AnyRequest) -> Response[bytes]:
         if not filename:
             raise InvalidInput("The file part has no file name.", field="file")
         metadata = parse_metadata(upload.fields.get("metadata") or "{}")
+        began = time.monotonic()
         staged = await in_thread(staging.finish)
-        ingested = await in_thread(
-            ingest_file,
-            staged,
-            filename,
-            reader=core.reader,
-            store=core.store,
-            log=core.log,
-            numbers=core.numbers,
-            clock=core.clock,
-            cause=cause(principal, "api"),
-            observation=upload.fields.get("observation") or None,
-            calibrated_from=upload.fields.get("calibrated_from") or None,
-            metadata=metadata,
-            thumbnails=core.lookups,
-        )
+        try:
+            ingested = await in_thread(
+                ingest_file,
+                staged,
+                filename,
+                reader=core.reader,
+                store=core.store,
+                log=core.log,
+                numbers=core.numbers,
+                clock=core.clock,
+                cause=cause(principal, "api"),
+                observation=upload.fields.get("observation") or None,
+                calibrated_from=upload.fields.get("calibrated_from") or None,
+                metadata=metadata,
+                thumbnails=core.lookups,
+            )
+        except StarferryError as error:
+            log_refused(filename, None, errors=str(error), known=isinstance(error, AlreadyExists))
+            raise
+    serving.metrics.took_in(ingested.frame, staged.size, None, time.monotonic() - began, core.clock.now())
+    log_ingested(ingested.frame)
     serving.gate.wrote(principal.username, ingested.position)
     link = serving.link(request, ingested.frame.versions)
     await serving.gate.settle(principal.username)

@@ -20,12 +20,14 @@ RETRY_SECONDS = 2.0
 class PolicyEngine:
     """Call `wake` when the log may have grown; `run` until `stop`."""
 
-    def __init__(self, runners: Sequence[PolicyRunner], log: EventLog) -> None:
+    def __init__(self, runners: Sequence[PolicyRunner], log: EventLog, *, batch: int = BATCH) -> None:
         self._runners = runners
         self._log = log
+        self._batch = batch
         self._woken = threading.Event()
         self._stopping = False
         self._not_before: dict[str, float] = {}
+        self._waiting: dict[str, str] = {}
         self._topics = {topic for runner in runners for topic in runner.consumer.topics}
 
     def wake(self) -> None:
@@ -61,7 +63,7 @@ class PolicyEngine:
         ready = [runner for runner in self._runners if self._not_before.get(runner.consumer.name, 0.0) <= now]
         for position in sorted({runner.position for runner in ready}):
             try:
-                batch = self._log.read(position, BATCH, topics=self._topics)
+                batch = self._log.read(position, self._batch, topics=self._topics)
             except StarferryError as error:
                 logger.warning("the log can't be read", reason=str(error))
                 return False
@@ -73,13 +75,19 @@ class PolicyEngine:
         return progressed
 
     def _advance(self, runner: PolicyRunner, events: Sequence, upto: int) -> bool:  # type: ignore[type-arg]
+        name, wait = runner.consumer.name, RETRY_SECONDS
         try:
             runner.advance(events, upto)
         except StarferryError as error:
-            logger.warning("policy waits", policy=runner.consumer.name, reason=str(error))
+            if self._waiting.get(name) != str(error):  # once an outage, not once a try
+                logger.warning("policy waits", policy=name, reason=str(error))
+            self._waiting[name] = str(error)
+            wait = max(wait, getattr(error, "retry_after", None) or 0.0)
         except Exception:  # a bug in one must not end the others
-            logger.exception("policy failed and will be tried again", policy=runner.consumer.name)
+            logger.exception("policy failed and will be tried again", policy=name)
         else:
+            if self._waiting.pop(name, None) is not None:
+                logger.info("policy goes on", policy=name)
             return True
-        self._not_before[runner.consumer.name] = time.monotonic() + RETRY_SECONDS
+        self._not_before[name] = time.monotonic() + wait
         return False

@@ -10,6 +10,7 @@ from tests.emulators.dropbox import RunningDropbox, running_dropbox
 from tests.emulators.gcs import RunningGcs, running_gcs
 from tests.emulators.google_drive import RunningDrive, running_drive
 from tests.postgres import fresh_database
+from tests.rabbitmq import RabbitNode, running_rabbitmq
 from tests.site import Site, running_site
 
 
@@ -29,6 +30,13 @@ def dropbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDropbox
 def drive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDrive]:
     with running_drive(tmp_path_factory.mktemp("drive")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitNode]:
+    """A message broker; tests that stop it start it again."""
+    with running_rabbitmq(tmp_path_factory.mktemp("rabbit")) as node:
+        yield node
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import pytest
+import structlog
 
 from adapters.event_store.memory import MemoryEventLog
 from application.policies import engine as engine_module
@@ -86,6 +87,26 @@ def test_a_policy_that_waited_catches_up(log: MemoryEventLog, monkeypatch: pytes
         pass
     assert stuck.seen == [1, 3, 5]
     assert engine.positions() == {"Stuck": 6, "Well": 6}
+
+
+def test_e06_an_outage_is_logged_once_and_its_end_once_and_the_wait_is_as_long_as_was_asked_for(
+    log: MemoryEventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "RETRY_SECONDS", 0.0)
+    stuck = Watcher("Stuck", RetryLater("Away."))
+    engine = driving(log, stuck)
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(3):
+            engine.step()
+        stuck.trouble = RetryLater("Away.", retry_after=3600.0)
+        engine.step()
+        stuck.trouble = None
+        engine.step()
+        assert stuck.seen == [], "an hour hasn't passed"
+        engine._not_before.clear()
+        engine.step()
+    assert [line["event"] for line in lines] == ["policy waits", "policy goes on"]
+    assert stuck.seen == [1, 3, 5]
 
 
 def test_a_bug_in_one_policys_surroundings_does_not_end_the_others(log: MemoryEventLog) -> None:
