@@ -11,7 +11,7 @@ from litestar.response import Redirect, Stream
 
 from adapters.file_store.disposition import attachment
 from api.contents import measured, must_be_kept, part_of, sent
-from api.links import LINK_SECONDS
+from api.links import LINK_SECONDS, is_signed
 from api.representation import Representation, Selection, select
 from api.serving import AnyRequest, Serving, in_thread, serving_of
 from application.permissions import Principal
@@ -58,7 +58,7 @@ async def _allowed(serving: Serving, request: AnyRequest, version_id: int) -> tu
     """The version asked for, and who asks. Raises Forbidden, Unauthenticated, NotFound."""
     now = serving.core.clock.now()
     viewer = await serving.viewer(request)
-    if signed := "signature" in request.query_params:
+    if signed := is_signed(request.query_params):
         serving.core.links.check_query(version_id, request.query_params)
     known = version_id < 2**31
     file = await serving.find(

@@ -55,5 +55,10 @@ class Links:
         return mac.hexdigest()[:40]
 
 
+def is_signed(parameters: Mapping[str, str]) -> bool:
+    """Whether an address is meant as a link; one that has lost a part of its signature is a link that isn't valid."""
+    return "signature" in parameters or "expires" in parameters
+
+
 def _end() -> int:
     return (int(time.time()) // 3600 + _HOURS) * 3600

@@ -13,6 +13,7 @@ from litestar.response import Stream
 
 from adapters.file_store.disposition import attachment
 from api.contents import Form, measured, must_be_kept, pieces_of, sent
+from api.links import is_signed
 from api.ocs.answers import NotVisible, detail
 from api.serving import AnyRequest, Serving, serving_of
 from application.permissions import Principal
@@ -46,7 +47,7 @@ async def _newest(serving: Serving, request: AnyRequest, text: str) -> tuple[Sto
         raise NotVisible("Not found.")
     now, viewer = serving.core.clock.now(), await serving.viewer(request)
     found = await serving.find(lambda: serving.files.newest([int(text)], viewer, now))
-    if not found and "signature" in request.query_params:
+    if not found and is_signed(request.query_params):
         found = await serving.files.newest([int(text)], None, now)
         for file in found:
             serving.core.links.check_query(file.version_id, request.query_params)
