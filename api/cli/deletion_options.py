@@ -85,9 +85,8 @@ def found_batches(finder: FrameFinder, selection: FrameSelection) -> Iterator[Se
         yield found
 
 
-def tell(batches: Iterator[list[Fate]], *, expected: int, dry_run: bool, what: str = "frames") -> int:
-    """Carry out what yields fates: one line a frame on standard output, the progress on standard error. Returns how
-    many frames went, or would go."""
+def tell(batches: Iterator[list[Fate]], *, expected: int, dry_run: bool, what: str = "frames") -> None:
+    """Carry out what yields fates: one line a frame on standard output, progress and sum on standard error."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     gone = kept = 0
@@ -101,4 +100,3 @@ def tell(batches: Iterator[list[Fate]], *, expected: int, dry_run: bool, what: s
             progress.advance(task, len(fates))
     spared = f", {kept} kept" if kept else ""
     click.echo(f"{gone} {what} {'would be deleted' if dry_run else 'deleted'}{spared}.", err=True)
-    return gone
