@@ -61,8 +61,8 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     passwords: PasswordLogin
     throttles: Throttles
     frames: FrameQueries
-    thumbnails: ThumbnailQueries
     proposals: ProposalQueries
+    thumbnails: ThumbnailQueries
     deliveries: DeliveryQueries
     groups: GroupQueries
     types: ConfigurationTypes
@@ -131,8 +131,8 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             passwords=PasswordLogin(core.passwords, portal, PasswordPace()),
             throttles=throttles,
             frames=FrameQueries(pool, core.sky),
-            thumbnails=ThumbnailQueries(pool),
             proposals=ProposalQueries(pool),
+            thumbnails=ThumbnailQueries(pool),
             deliveries=DeliveryQueries(pool),
             groups=GroupQueries(pool),
             types=types,

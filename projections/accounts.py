@@ -7,6 +7,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
 
 from domain.accounts import (
     AccountChanged,
@@ -80,3 +84,13 @@ class AccountsProjection:
                     cursor.execute("DELETE FROM token WHERE hash = %s", (event.hash,))
                 case _:
                     pass
+
+
+def accounts(connection: psycopg.Connection[Any]) -> list[dict[str, Any]]:
+    """All accounts by name, each with the number of its tokens."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            "SELECT username, is_superuser, is_staff, active, proposals, learned, synced, "
+            "(SELECT count(*) FROM read_accounts.token t WHERE t.username = a.username) AS tokens "
+            "FROM read_accounts.account a ORDER BY username"
+        ).fetchall()

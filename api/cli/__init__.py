@@ -6,7 +6,7 @@ import sys
 
 import rich_click as click
 
-from api.cli import accounts, configuration, events, ingest, keys, projections, run
+from api.cli import accounts, configuration, events, ingest, keys, projections, run, throttles
 from domain.errors import StarferryError
 
 click.rich_click.USE_RICH_MARKUP = False
@@ -27,6 +27,7 @@ for command in (
     ingest.ingest,
     accounts.user,
     accounts.token,
+    throttles.showthrottle,
     events.events,
     events.history,
     configuration.config,

@@ -57,7 +57,10 @@ async def version_detail(request: AnyRequest, version_id: FromPath[int]) -> Resp
     must_be_known(principal)
     if not (principal.is_staff or principal.is_superuser):
         raise Forbidden("You do not have permission to perform this action.")
-    rows, _, _ = await serving.frames.versions(serving.link(request), version_id=version_id)
+    link = serving.link(request)
+    rows, _, _ = await serving.frames.versions(link, version_id=version_id)
+    if not rows and await serving.gate.catch_up():
+        rows, _, _ = await serving.frames.versions(link, version_id=version_id)
     if not rows:
         raise NotFound("No Version matches the given query.")
     return json_answer(rows[0])

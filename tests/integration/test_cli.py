@@ -214,3 +214,28 @@ def test_a_password_that_is_too_short_leaves_no_account_behind(data: Path) -> No
     assert starferry("user", "password", "eve", data=data, stdin="a longer secret\n").returncode == 0
     nobody = starferry("user", "password", "nobody", data=data, stdin="a longer secret\n")
     assert nobody.stderr.strip() == "starferry: There is no user nobody."
+
+
+def test_users_are_listed_changed_and_shut_out(data: Path) -> None:
+    starferry("user", "create", "bea", "--proposal", "P-1", data=data)
+    assert starferry("token", "create", "bea", data=data).returncode == 0
+    assert starferry("user", "change", "bea", "--staff", data=data).returncode == 0
+    assert starferry("user", "proposals", "bea", "P-2", "P-3", data=data).returncode == 0
+
+    def bea() -> dict[str, object]:
+        lines = starferry("user", "list", "--json", data=data).stdout.splitlines()
+        found: dict[str, object] = next(row for row in map(json.loads, lines) if row["username"] == "bea")
+        return found
+
+    assert bea() == {
+        "username": "bea", "is_superuser": False, "is_staff": True, "active": True, "proposals": ["P-2", "P-3"],
+        "learned": [], "synced": False, "tokens": 1,
+    }  # fmt: skip
+    assert starferry("user", "deactivate", "bea", data=data).returncode == 0
+    assert bea()["active"] is False
+    assert starferry("token", "create", "bea", data=data).stderr.strip() == "starferry: There is no such active user."
+    assert starferry("user", "activate", "bea", data=data).returncode == 0
+    assert bea()["active"] is True
+    assert "bea" in starferry("user", "list", data=data).stdout
+    nobody = starferry("user", "change", "nobody", "--superuser", data=data)
+    assert (nobody.returncode, nobody.stderr.strip()) == (1, "starferry: There is no user nobody.")

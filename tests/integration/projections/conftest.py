@@ -122,6 +122,8 @@ def write_a_little_of_everything(writer: Writer) -> int:
         accounts.TokenIssued(hash="a" * 64),
         accounts.TokenIssued(hash="b" * 64),
         accounts.TokenRevoked(hash="a" * 64),
+        accounts.AccountSynced(is_superuser=False, is_staff=False, portal_token="c" * 64),
+        accounts.ProposalsLearned(proposals=("P2", "P3")),
     )
     config = "storage_config:cfg-1"
     writer.write(

@@ -1,0 +1,173 @@
+"""B10 and B11: every route that tells of a frame, for every kind of viewer and of frame. A new route is one line in
+ROUTES."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from application.commands.accounts import change_account, create_token, create_user
+from tests.records import FUTURE, fits_bytes, new_name, record
+from tests.site import CAUSE, PROPOSAL, Site
+
+Frame = dict[str, Any]
+GROUP = "matrix"
+
+FRAMES: dict[str, Frame] = {
+    "public": {},
+    "public, own": {"proposal_id": PROPOSAL},
+    "own": {"proposal_id": PROPOSAL, "public_date": FUTURE},
+    "own, granted": {"proposal_id": "P-GRANTED", "public_date": FUTURE},
+    "own, without public date": {"proposal_id": PROPOSAL, "public_date": None},
+    "foreign": {"proposal_id": "P-OTHER", "public_date": FUTURE},
+    "foreign, alike": {"proposal_id": PROPOSAL.lower(), "public_date": FUTURE},
+    "foreign, without public date": {"proposal_id": "P-OTHER", "public_date": None},
+    "of no proposal": {"proposal_id": "", "public_date": FUTURE},
+    "without observation date": {"observation_date": None},
+    "own, without observation date": {"observation_date": None, "proposal_id": PROPOSAL},
+}
+PUBLIC = {"public", "public, own"}
+MEMBERS = PUBLIC | {"own", "own, granted", "own, without public date"}
+SEES: dict[str, set[str]] = {
+    "anonymous": PUBLIC,
+    "user": PUBLIC,
+    "member": MEMBERS,
+    "staff": PUBLIC,
+    "superuser": {name for name in FRAMES if "without observation date" not in name},
+}
+
+
+def opens(route: str) -> Callable[[httpx.Client, Frame], bool]:
+    """Whether a route about one frame answers with it; if not, it must be as if there were no such frame."""
+
+    def ask(client: httpx.Client, frame: Frame) -> bool:
+        answer = client.get(route.format(**frame))
+        assert answer.status_code in (200, 404), answer.text
+        if answer.status_code == 404:
+            assert frame["basename"] not in answer.text
+        return answer.status_code == 200
+
+    return ask
+
+
+def holds(**parameters: str) -> Callable[[httpx.Client, Frame], bool]:
+    """Whether a list holds the frame, and counts it."""
+
+    def ask(client: httpx.Client, frame: Frame) -> bool:
+        asked = {name: value.format(**frame) for name, value in parameters.items()}
+        page = client.get("/frames/", params=asked).json()
+        found = frame["id"] in [one["id"] for one in page["results"]]
+        assert found or (page["count"] == 0 or "basename_exact" not in asked)
+        return found
+
+    return ask
+
+
+def linked(field: str) -> Callable[[httpx.Client, Frame], bool]:
+    """Whether a public frame that names this one gives it away."""
+
+    def ask(client: httpx.Client, frame: Frame) -> bool:
+        parent = client.get(f"/frames/{frame['parent']}/").json()
+        shown: list[int] = (
+            parent[field] if field else [one["id"] for one in client.get(f"/frames/{frame['parent']}/related/").json()]
+        )
+        return frame["id"] in shown
+
+    return ask
+
+
+ROUTES: dict[str, Callable[[httpx.Client, Frame], bool]] = {
+    "list": holds(telescope_id=GROUP),
+    "list by name": holds(basename_exact="{basename}"),
+    "list by place": holds(basename="{basename}", covers="POINT(10.5 10.5)"),
+    "list by proposal": holds(proposal_id="{proposal_id}", telescope_id=GROUP),
+    "detail": opens("/frames/{id}/"),
+    "headers": opens("/frames/{id}/headers/"),
+    "related": opens("/frames/{id}/related/"),
+    "related ids": linked("related_frames"),
+    "related frames": linked(""),
+}
+
+
+@pytest.fixture(scope="module")
+def frames(site: Site) -> dict[str, Frame]:
+    made = {name: site.post(record(telescope_id=GROUP, **changes)) for name, changes in FRAMES.items()}
+    parent = site.post(record(related_frame_filenames=[frame["basename"] for frame in made.values()]))
+    site.settle()
+    return {name: {**frame, "parent": parent["id"]} for name, frame in made.items()}
+
+
+@pytest.fixture(scope="module")
+def viewers(site: Site) -> dict[str, httpx.Client]:
+    core = site.core
+    staff, member = "matrix-staff", "matrix-member"
+    for name in (staff, member):
+        create_user(core.log, core.passwords, core.clock, CAUSE, name)
+        create_token(core.log, core.clock, CAUSE, name, f"{name}-token")
+    change_account(core.log, core.clock, CAUSE, staff, is_staff=True)
+    change_account(core.log, core.clock, CAUSE, member, proposals=(PROPOSAL, "P-GRANTED"))
+    other = site.new_user("matrix-user", proposals=("P-THIRD",))
+    site.settle()
+    return {
+        "anonymous": site.anonymous,
+        "user": site.client(other),
+        "member": site.client(f"{member}-token"),
+        "staff": site.client(f"{staff}-token"),
+        "superuser": site.admin,
+    }
+
+
+@pytest.mark.parametrize("viewer", SEES)
+@pytest.mark.parametrize("route", ROUTES)
+def test_b10_every_route_shows_a_viewer_what_they_may_see_and_no_more(
+    site: Site, frames: dict[str, Frame], viewers: dict[str, httpx.Client], route: str, viewer: str
+) -> None:
+    client = viewers[viewer]
+    shown = {name for name, frame in frames.items() if ROUTES[route](client, frame)}
+    assert shown == SEES[viewer]
+
+
+def test_b10_whoever_sees_no_frame_gets_no_link_to_its_file(site: Site, viewers: dict[str, httpx.Client]) -> None:
+    data = fits_bytes(PROPID=PROPOSAL, L1PUBDAT=FUTURE[:-1])
+    frame = site.ingest(data, f"{new_name()}.fits")
+    site.settle()
+    for viewer, client in viewers.items():
+        answer = client.get(f"/frames/{frame['id']}/")
+        assert (answer.status_code == 200) == (viewer in ("member", "superuser"))
+        if answer.status_code == 200:
+            assert site.anonymous.get(answer.json()["url"]).content == data
+        unsigned = f"/files/{frame['version_set'][0]['id']}/{frame['filename']}"
+        assert client.get(unsigned).status_code == 403
+
+
+def test_b11_versions_are_for_staff_and_writing_for_superusers(site: Site, viewers: dict[str, httpx.Client]) -> None:
+    refused = {"anonymous": 401, "user": 403, "member": 403, "staff": 403, "superuser": 400}
+    for viewer, client in viewers.items():
+        expected = 200 if viewer in ("staff", "superuser") else refused[viewer]
+        version = site.post(record())["version_set"][0]["id"]
+        assert client.get("/versions/").status_code == expected
+        assert client.get(f"/versions/{version}/").status_code == expected
+        events = site.events()
+        assert client.post("/frames/", json={}).status_code == refused[viewer]
+        assert site.events() == events
+
+
+def test_b07_a_superusers_profile_has_the_proposals_of_all_frames(
+    site: Site, frames: dict[str, Frame], viewers: dict[str, httpx.Client]
+) -> None:
+    profile = site.admin.get("/profile/").json()
+    assert profile["username"] == "admin"
+    assert {"P-OTHER", PROPOSAL, "P-GRANTED"} <= set(profile["profile"]["proposals"])
+    assert "" not in profile["profile"]["proposals"]
+    assert profile["profile"]["proposals"] == sorted(set(profile["profile"]["proposals"]))
+    member = viewers["member"].get("/profile/").json()
+    assert member == {
+        "username": "matrix-member", "profile": {"proposals": ["P-GRANTED", PROPOSAL]}, "is_staff": False
+    }  # fmt: skip
+    assert msgspec.json.encode(viewers["anonymous"].get("/profile/").json()) == (
+        b'{"username":"","profile":{},"is_staff":false}'
+    )
