@@ -108,7 +108,6 @@ OTHERS: list[Any] = [
     files.download,
     authorization.callback,
     thumbnail_files.picture,
-    files.describe,
     health.alive,
     health.ready,
     health.metrics,

@@ -5,7 +5,7 @@ The address of a version never changes, nor do its bytes; only signatures end.
 
 from __future__ import annotations
 
-from litestar import Response, get, head
+from litestar import Response, get
 from litestar.params import FromPath
 from litestar.response import Redirect, Stream
 
@@ -37,21 +37,6 @@ async def download(
         return Response(b"", status_code=selection.status, headers=headers)
     pieces = part_of(serving.core, file, selection.start, selection.end)
     return Stream(sent(pieces), status_code=selection.status, media_type=KIND, headers=headers)
-
-
-@head("/files/{version_id:int}/{filename:path}")
-async def describe(
-    request: AnyRequest,
-    version_id: FromPath[int],
-    filename: FromPath[str],  # noqa: ARG001
-) -> Response[None]:
-    """What a download would answer, without the bytes."""
-    serving = serving_of(request)
-    file, viewer = await _allowed(serving, request, version_id)
-    if link := await _elsewhere(serving, file):
-        return Response(None, status_code=302, headers={"Location": link})
-    selection, headers = await _selected(serving, request, file, viewer)
-    return Response(None, status_code=selection.status, headers={"Content-Type": KIND, **headers})
 
 
 async def _allowed(serving: Serving, request: AnyRequest, version_id: int) -> tuple[StoredFile, Principal]:

@@ -35,21 +35,6 @@ WITHOUT_EFFECT: Mapping[str, str] = MappingProxyType(
         "TERMS_OF_SERVICE_URL": "the pages link to no terms",
         "DOCUMENTATION_URL": "the pages link to their own documentation",
         "IGNORED_CHARS": "the original never uses it either",
-        "DB_HOST_READER": "all reads go to DB_HOST",
-        "OAUTH_TOKEN_URL": "no portal is asked",
-        "OAUTH_PROFILE_URL": "no portal is asked",
-        "OAUTH_CLIENT_ID": "no portal is asked",
-        "OAUTH_CLIENT_SECRET": "no portal is asked",
-        "OAUTH_SERVER_KEY": "no portal is asked",
-        "OBSERVATION_PORTAL_BASE_URL": "no portal is asked",
-        "OBSERVATION_PORTAL_API_TOKEN": "no portal is asked",
-        "QUEUE_BROKER_URL": "no messages are sent",
-        "PROCESSED_EXCHANGE_ENABLED": "no messages are sent",
-        "PROCESSED_EXCHANGE_NAME": "no messages are sent",
-        "ZIP_DOWNLOAD_FILENAME_BASE": "there are no zip downloads",
-        "ZIP_DOWNLOAD_MAX_UNCOMPRESSED_FILES": "there are no zip downloads",
-        "GUIDE_CAMERAS_TO_PERSIST": "guide frames don't expire",
-        "FILESYSTEM_STORAGE_BASE_URL": "files of the local store are served by the API",
     }
 )
 """Names that a configuration made for the archive may hold, and why they change nothing. A name that SETTINGS holds

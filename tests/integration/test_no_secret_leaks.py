@@ -237,7 +237,9 @@ def _be_refused(scene: Scene) -> None:
         ("google_cloud_storage", "x", {"service_account_json": full}),
         ("google_cloud_storage", "x", {"bucket": ["b"], "service_account_json": full}),
         ("google_cloud_storage", "", {"bucket": "b", "service_account_json": full}),
-        ("dropbox", "x", {"app_key": "k", "app_secret": typo}),
+        ("dropbox", "", {"app_key": "k", "app_secret": typo}),
+        ("google_drive", "x", {"client_secret": typo}),
+        ("s3", "x", {"bucket": "b", "access_key": "k", "secret_key": typo}),
         ("google_cloud_storage", "x", typo),
     ):
         body = {"provider": provider, "display_name": name, "credentials": credentials}

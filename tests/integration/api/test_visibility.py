@@ -80,6 +80,14 @@ def linked(field: str) -> Callable[[httpx.Client, Frame], bool]:
     return ask
 
 
+def zipped(client: httpx.Client, frame: Frame) -> bool:
+    """Whether a zip download knows of the frame; if not, it must be as if nothing had been asked for."""
+    answer = client.post("/frames/zip/", json={"frame_ids": [frame["id"]]})
+    assert answer.status_code in (200, 404)
+    assert answer.status_code == 200 or answer.content == b""
+    return answer.status_code == 200
+
+
 ROUTES: dict[str, Callable[[httpx.Client, Frame], bool]] = {
     "list": holds(telescope_id=GROUP),
     "list by name": holds(basename_exact="{basename}"),
@@ -90,6 +98,7 @@ ROUTES: dict[str, Callable[[httpx.Client, Frame], bool]] = {
     "related": opens("/frames/{id}/related/"),
     "related ids": linked("related_frames"),
     "related frames": linked(""),
+    "zip": zipped,
 }
 
 
