@@ -67,7 +67,9 @@ class FrontDoor:
                 await send(message)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-        await self._app({**scope, "method": "GET"}, receive, send_start)
+        # a range is only for GET (RFC 9110, 14.2)
+        headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+        await self._app({**scope, "method": "GET", "headers": headers}, receive, send_start)
 
     async def _options(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What may be done here, with a body where the framework has none."""

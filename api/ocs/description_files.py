@@ -125,7 +125,7 @@ def file_operations(settings: Settings) -> list[Operation]:
         ),
         Operation(
             method="get",
-            path="/files/thumbnails/{thumbnail_id}/{filename}",
+            path="/thumbnails/files/{thumbnail_id}/{filename}",
             tag="files",
             summary="Download a thumbnail by the signed link that its `url` is.",
             parameters=[*thumbnail, *named("filename"), *_LINK],
