@@ -29,6 +29,7 @@ class IngestMetrics:
         )
         self._rate = self._histogram("s3_upload_bytes_per_second", "Bytes a second into the store.", BYTES_PER_SECOND)
         self._post = self._histogram("post_frame_runtime", "Milliseconds to record a frame.", MILLISECONDS)
+        self._picture = self._histogram("post_thumbnail_runtime", "Milliseconds to record a thumbnail.", MILLISECONDS)
         self._lag = self._histogram("ingest_lag", "Seconds from the end of the exposure to the archive.", SECONDS)
 
     def took_in(self, frame: Frame, size: int, hashing: float | None, keeping: float, now: datetime) -> None:
@@ -47,6 +48,10 @@ class IngestMetrics:
         where = "api.ocs.frames.create_frame"
         self._labelled(self._post, where).observe(seconds * 1000)
         self._observe_lag(frame, now, where)
+
+    def pictured(self, seconds: float) -> None:
+        """A thumbnail was recorded in so many seconds."""
+        self._labelled(self._picture, "api.ocs.thumbnails.create_thumbnail").observe(seconds * 1000)
 
     def text(self) -> str:
         """Prometheus text format."""

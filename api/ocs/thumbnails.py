@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from litestar import Response, Router, delete, get, patch, post, put
@@ -93,6 +94,7 @@ async def create_thumbnail(request: AnyRequest) -> Response[bytes]:
     core = serving.core
     principal = await serving.asker(request)
     must_be_superuser(principal)
+    began = time.monotonic()
     arrival, version = parse_thumbnail(
         await body_as_json(request),
         types=serving.types.known(),
@@ -107,6 +109,7 @@ async def create_thumbnail(request: AnyRequest) -> Response[bytes]:
         put_thumbnail, core.log, core.lookups, core.numbers, core.clock, cause(principal, "ocs"), arrival
     )
     serving.gate.wrote(principal.username, kept.position)
+    serving.metrics.pictured(time.monotonic() - began)
     history = await serving.log.load(stream_of(arrival.record.basename))
     thumbnail = kept.thumbnail
     answer = json_answer(

@@ -28,6 +28,7 @@ DEPLOY = ROOT / "docs" / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 OURS = {name: service for name, service in COMPOSE["services"].items() if service["image"] == "starferry"}
 
+
 def test_e15_every_command_of_the_example_exists_with_its_options() -> None:
     commands = [service["command"] for service in OURS.values()]
     commands.append(yaml.safe_load(re.findall(r"^CMD (.*)$", (DEPLOY / "Dockerfile").read_text(), re.M)[0]))

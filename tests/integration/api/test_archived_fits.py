@@ -18,6 +18,7 @@ from api.settings import Settings
 from application.commands.ingest import FrameArrival, NewVersion, decide_arrival
 from domain.event import Cause
 from domain.frame_record import FrameRecord
+from tests.integration.api.test_archive_thumbnails import payload
 from tests.postgres import fresh_database
 from tests.rabbitmq import RabbitNode, taken, waiting
 from tests.records import fits_bytes, new_name, record, version
@@ -80,6 +81,9 @@ def test_e07_thumbnails_and_metadata_only_records_and_refused_ones_leave_the_exc
     own_site.post({**body, "version_set": []})
     own_site.post(record(version_set=[]))
     assert own_site.admin.post("/frames/", json=body).status_code == 400
+    assert own_site.admin.post("/thumbnails/", json=payload(body["basename"])).status_code == 201
+    assert own_site.admin.post("/thumbnails/", json=payload(new_name())).status_code == 201
+    assert "ingester_post_thumbnail_runtime_count" in own_site.anonymous.get("/metrics").text
     own_site.ingest(fits_bytes(), new_name() + ".fits")
     eventually(lambda: waiting(broker, QUEUE) >= 2, "the messages didn't arrive")
     own_site.settle()

@@ -22,6 +22,8 @@ from tests.site import Site
 
 SETTINGS = Settings({})
 TYPES = SETTINGS["CONFIGURATION_TYPES"]
+
+
 def described() -> set[tuple[str, str]]:
     operations = [*ocs.surface(SETTINGS, TYPES).operations, *own.surface().operations]
     return {(operation.method, shape(operation.path)) for operation in operations}
