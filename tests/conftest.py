@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 from hypothesis import settings
@@ -14,6 +15,13 @@ from tests.postgres import fresh_database, start_test_cluster, template_database
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logging_stays_as_tests_want_it() -> Iterator[None]:
+    """Commands that a test calls within its own process don't set up logging for all that come after them."""
+    with mock.patch("api.cli.opening.configure_logging"), mock.patch("api.cli.ingest.configure_logging"):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -180,6 +180,7 @@ def served(settings: Settings, conninfo: str) -> Iterator[str]:
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=2,
+        timeout_keep_alive=75,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="api")

@@ -61,6 +61,9 @@ def api(host: str, port: int, data: Path | None) -> None:
             access_log=False,
             log_level="warning",
             timeout_graceful_shutdown=5,
+            # Longer than the clients and proxies that keep their connections,
+            # so that none sends a request into one being closed.
+            timeout_keep_alive=75,
             server_header=False,
             forwarded_allow_ips=settings.texts["STARFERRY_TRUSTED_PROXIES"],
         )

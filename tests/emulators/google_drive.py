@@ -145,8 +145,7 @@ class DriveEmulator:
     def _create(self, request: Request) -> Response:
         account = self._account(request, "files", "create", write=True)
         wanted = json.loads(request.body.read_all() or b"{}")
-        self._check_wanted(account, wanted)
-        return Response.json(_described(self.store.put(account, wanted, "", 0), request.arg("fields")))
+        return Response.json(_described(self._make(account, wanted, "", 0), request.arg("fields")))
 
     def _file(self, request: Request, file_id: str) -> Response:
         method = {"GET": "get", "DELETE": "delete", "PATCH": "update"}.get(request.method, "")
@@ -188,8 +187,7 @@ class DriveEmulator:
         wanted = json.loads(parts[0].get_payload(decode=True))  # type: ignore[union-attr, arg-type]
         data = parts[1].get_payload(decode=True)  # type: ignore[union-attr]
         assert isinstance(data, bytes)
-        self._check_wanted(account, wanted, len(data))
-        made = self.store.put(account, wanted, self.store.new_blob(data), len(data))
+        made = self._make(account, wanted, self.store.new_blob(data), len(data))
         return Response.json(_described(made, request.arg("fields")))
 
     def _initiate(self, request: Request, account: str) -> Response:
@@ -245,14 +243,19 @@ class DriveEmulator:
         if total is None or session.persisted < total:
             persisted = {"Range": f"bytes=0-{session.persisted - 1}"} if session.persisted else {}
             return Response(308, persisted)
-        self._check_wanted(session.account, session.wanted, total)
-        made = self.store.put(session.account, session.wanted, session.blob, total)
+        made = self._make(session.account, session.wanted, session.blob, total)
         self.store.run("UPDATE sessions SET finished = ? WHERE id = ?", made.id, session.id)
         return Response.json(_described(made, session.wanted["fields"]))
 
     def _cancel(self, upload_id: str) -> Response:
         self.store.run("DELETE FROM sessions WHERE id = ? AND finished IS NULL", upload_id)
         return Response(499)
+
+    def _make(self, account: str, wanted: dict[str, Any], blob: str, size: int) -> File:
+        """Of two who make a file with the same id at once, one succeeds."""
+        with self.store.lock:
+            self._check_wanted(account, wanted, size)
+            return self.store.put(account, wanted, blob, size)
 
     def _check_wanted(self, account: str, wanted: dict[str, Any], size: int = 0) -> None:
         if file_id := wanted.get("id"):
