@@ -16,7 +16,7 @@ from adapters.fits.unpacking import UnpackedFile
 from domain.errors import InvalidFile, NotFits, TruncatedFile
 from tests.unit.fits.funpack import fpack, funpack, needs_cfitsio, unpacked
 
-REAL_FILES = Path("/work/shared/fits")
+REAL_FILES = Path(__file__).resolve().parents[4] / "shared" / "fits"
 TYPES = ("uint8", "int16", "uint16", "int32", "uint32", "int64", "float32", "float64")
 SHAPES = ((37, 53), (3, 20, 31), (101,))
 INTEGER_OPTIONS = ("-r", "-g", "-g2", "-h", "-h -s 4", "-p", "-d", "-r -w", "-r -t 20,10", "-g -t 7,3")
