@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
+from tests.ports import free_port
 from tests.site import eventually
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,8 +32,7 @@ def running_processes(
     data: Path, environment: Mapping[str, str], commands: tuple[str, ...] = ("api", "projections", "worker")
 ) -> Iterator[Processes]:
     """Run the commands on the data folder with these settings; stop them at the end. `api` must be among them."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     data.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:

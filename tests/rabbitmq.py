@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +12,7 @@ from pathlib import Path
 import kombu
 import pytest
 
+from tests.ports import free_port
 from tests.site import eventually
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -25,7 +25,7 @@ class RabbitNode:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._port, self._dist, self._epmd_port = (_free_port() for _ in range(3))
+        self._port, self._dist, self._epmd_port = (free_port() for _ in range(3))
         self.url = f"amqp://guest:guest@127.0.0.1:{self._port}//"
         self._environment = {
             "PATH": os.environ["PATH"],
@@ -127,8 +127,3 @@ def waiting(node: RabbitNode, queue: str) -> int:
     """How many messages are ready in a queue."""
     with kombu.Connection(node.url) as connection:
         return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import requests
 
 from adapters.embedded_postgres import EmbeddedPostgres
 from api.database import prepare
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 60.0
@@ -158,13 +158,6 @@ class Installation:
     def _environment(self, more: Mapping[str, str] | None) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("STARFERRY_")}
         return {**kept, "STARFERRY_LOG_LEVEL": "warning", "PYTHONPATH": str(ROOT), **(more or {})}
-
-
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_ready(url: str, child: subprocess.Popen[bytes]) -> None:

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 
 import psycopg
 
-from tests.benchmarks.installation import ROOT, free_port, wait_ready
+from tests.benchmarks.installation import ROOT, wait_ready
 from tests.benchmarks.session import Session
+from tests.ports import free_port
 
 
 @contextmanager

@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterator
 
 from tests.benchmarks import load, machine
-from tests.benchmarks.installation import free_port, wait_ready
+from tests.benchmarks.installation import wait_ready
 from tests.benchmarks.report import Row
 from tests.benchmarks.session import Session
+from tests.ports import free_port
 
 GOAL, ROUNDS = 3.0, 3
 

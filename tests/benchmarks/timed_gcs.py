@@ -16,9 +16,10 @@ from pathlib import Path
 
 import requests
 
-from tests.benchmarks.installation import ROOT, free_port, wait_ready
+from tests.benchmarks.installation import ROOT, wait_ready
 from tests.emulators.gcs import GcsEmulator
 from tests.emulators.http_server import EmulatorServer, Request, Response
+from tests.ports import free_port
 
 BUCKET, EMAIL = "frames", "benchmark@emulated-project.iam.gserviceaccount.com"
 

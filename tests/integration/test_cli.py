@@ -16,6 +16,7 @@ import requests
 
 from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.fits.night import make_night
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -185,9 +186,7 @@ def test_a_setting_that_cant_be_right_stops_the_start_and_is_named(
 
 def test_up_refuses_a_second_one_on_the_same_data_and_takes_files_through_the_api(tmp_path: Path, night: Path) -> None:
     folder = tmp_path / "data"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     clean = {name: value for name, value in os.environ.items() if not name.startswith("STARFERRY_")}
     up = subprocess.Popen(
         [sys.executable, "-m", "api.cli", "up", "--data", str(folder), "--port", str(port)],

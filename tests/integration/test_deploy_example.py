@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ import yaml
 
 from api.cli import cli
 from api.settings import SETTINGS
+from tests.ports import free_port
 from tests.postgres import fresh_database
 from tests.records import fits_bytes, new_name, record
 from tests.site import Site, eventually, running_site
@@ -115,8 +115,7 @@ def site(cluster: str, template: str, tmp_path: Path) -> Iterator[Site]:
 @pytest.fixture
 def proxied(site: Site, tmp_path: Path) -> Iterator[httpx.Client]:
     """A superuser's client that goes through the example's nginx."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     whole = configured(tmp_path, api=site.url.removeprefix("http://"), port=port)
     nginx = subprocess.Popen(["nginx", "-p", tmp_path, "-c", whole], stderr=subprocess.DEVNULL)
     try:

@@ -7,7 +7,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ import requests
 
 from adapters.fits.night import make_night
 from tests.emulators.gcs import running_gcs
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = int(os.environ.get("KILLS", "8"))
@@ -42,9 +42,7 @@ class Program:
     """`starferry up`, which may be killed and started again."""
 
     def __init__(self, data: Path, environment: dict[str, str]) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._data = data
         self._environment = environment

@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -26,6 +25,7 @@ from api.bootstrap import Core, open_core
 from api.cli.listen import open_queue, run_listener
 from api.settings import Settings
 from domain.frames import fold, stream_of
+from tests.ports import free_port
 from tests.postgres import fresh_database
 from tests.rabbitmq import RabbitNode, taken, waiting
 from tests.records import fits_bytes, new_name
@@ -205,8 +205,7 @@ def test_f10_and_e14_a_listener_serves_metrics_and_logs_each_file(listening: Lis
     good, bad = listening.file(fits_bytes(REQNUM=77)), listening.file(b"bad")
     listening.say({"filepath": str(good)})
     listening.say({"filepath": str(bad)})
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     process = starferry(listening, "--metrics-port", str(port))
     eventually(lambda: listening.has(good.stem) and listening.idle(), "not ingested", seconds=40)
     metrics = eventually(
