@@ -19,6 +19,7 @@ from projections.runner import build_schema
 
 BATCH = 2000
 REBUILD_LOCK = 7236837102
+LOCK_MILLISECONDS = 1000
 
 Report = Callable[[int, int], None]
 """Called with the position reached and the position to reach."""
@@ -76,11 +77,13 @@ def rebuild(
 
 
 def _lock(connection: psycopg.Connection[Any], name: str) -> None:
-    row = connection.execute(
-        "SELECT pg_try_advisory_lock(%s, hashtext(%s))", (REBUILD_LOCK & 0x7FFFFFFF, name)
-    ).fetchone()
-    if row != (True,):
-        raise Conflict(f"Another rebuild of {name} is running; wait for it to end.")
+    """Only one rebuild of a model at a time; one that has just ended may hold the lock for some milliseconds more."""
+    try:
+        with connection.transaction():
+            connection.execute(f"SET LOCAL lock_timeout TO {LOCK_MILLISECONDS}".encode())
+            connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", (REBUILD_LOCK & 0x7FFFFFFF, name))
+    except psycopg.errors.LockNotAvailable:
+        raise Conflict(f"Another rebuild of {name} is running; wait for it to end.") from None
     connection.execute(f"DROP SCHEMA IF EXISTS old_{name} CASCADE".encode())
 
 

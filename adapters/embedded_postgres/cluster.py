@@ -141,9 +141,10 @@ class EmbeddedPostgres:
         layout, programs = self._layout, binaries()
         directory = layout.directory.stat()
         stale = PidFile.read(layout.cluster)
-        if stale is not None and stale.sockets is not None:
-            forget(stale.sockets)
-        sockets = socket_folder(layout.sockets)
+        previous = stale.sockets if stale is not None else None
+        sockets = socket_folder(layout.sockets, previous, owner=_owner(layout.cluster))
+        if previous is not None and previous != sockets:
+            forget(previous)
         server = first_able(
             identities(directory.st_uid, directory.st_gid), programs, [layout.directory, sockets.parent]
         )
@@ -218,6 +219,10 @@ class EmbeddedPostgres:
         if self._use is not None:
             os.close(self._use)
             self._use = None
+
+
+def _owner(path: Path) -> int:
+    return path.stat().st_uid if path.exists() else os.geteuid()
 
 
 def _within(seconds: float, holds: Callable[[], bool]) -> bool:

@@ -18,6 +18,7 @@ from adapters.fits.night import make_night
 from adapters.ids import new_token
 from api.bootstrap import Core, open_core
 from api.cli.opening import operator
+from api.cli.stopping import Stop
 from api.database import opened_database
 from api.settings import Settings
 from application.commands.accounts import create_token, create_user, set_password
@@ -27,8 +28,11 @@ USER = "astronomer"
 WAIT_SECONDS = 120.0
 
 
-def play(settings: Settings, address: str, frames: int) -> None:
-    """Fill an empty demo and say where to look; on a demo that has been played, only say where to look."""
+def play(settings: Settings, address: str, frames: int, stopped: Stop) -> None:
+    """Fill an empty demo and say where to look; on a demo that has been played, only say where to look.
+
+    Comes back early once it is `stopped`; the next one goes on there.
+    """
     login = settings.data / "login.txt"
     with opened_database(settings) as conninfo, open_core(settings, conninfo) as core:
         if not login.exists():
@@ -39,10 +43,14 @@ def play(settings: Settings, address: str, frames: int) -> None:
     destination = _destination(api, settings.data / "delivered")
     click.echo(f"Ingesting a night of {len(night)} made-up FITS files ...")
     for path in night:
+        if stopped.is_set():
+            return
         api.ingest(path)
     for number in sorted(api.observation_numbers()):
         api.submit(number, destination)
-    delivered = _wait_for_copies(api)
+    delivered = _wait_for_copies(api, stopped)
+    if delivered is None:
+        return
     click.echo(
         f"\nStarferry is running at {address}/\n"
         f"  log in as    {USER} / {password}\n"
@@ -90,7 +98,8 @@ def _destination(api: _Api, folder: Path) -> str:
     return str(created["id"])
 
 
-def _wait_for_copies(api: _Api) -> int:
+def _wait_for_copies(api: _Api, stopped: Stop) -> int | None:
+    """How many have arrived, or None if it was stopped first."""
     deadline = time.monotonic() + WAIT_SECONDS
     told = ""
     while time.monotonic() < deadline:
@@ -101,7 +110,8 @@ def _wait_for_copies(api: _Api) -> int:
             told = line
         if counts and not counts["pending"] and not counts["in_progress"]:
             return counts["completed"]
-        time.sleep(0.2)
+        if stopped.wait(0.2):
+            return None
     raise RetryLater("The demo's copies didn't arrive within two minutes; the log above says why.")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from adapters.broker.ingest_queue import Delivery, IngestQueue, reconnecting
 from adapters.ingest_metrics import IngestMetrics
 from api.bootstrap import Core
 from api.cli.opening import data_option, opened, settings_for
+from api.cli.stopping import Stop
 from api.listening import Listener
 from api.settings import Settings
 from domain.errors import Misconfigured
@@ -43,9 +43,7 @@ def listen(threads: int, metrics_port: int | None, replay_dead: bool, data: Path
         return
     if not settings["STARFERRY_INGEST_ROOTS"]:
         raise Misconfigured("Say below which folders messages may name files: set STARFERRY_INGEST_ROOTS.")
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    stopped = Stop().on_signals()
     with opened(data) as core:
         metrics = IngestMetrics(settings["INGESTER_PROCESS_NAME"])
         if metrics_port is not None:
@@ -55,7 +53,7 @@ def listen(threads: int, metrics_port: int | None, replay_dead: bool, data: Path
     os._exit(0)  # a file is still being copied: its message goes to another listener
 
 
-def run_listener(core: Core, metrics: IngestMetrics, threads: int, stopped: threading.Event) -> bool:
+def run_listener(core: Core, metrics: IngestMetrics, threads: int, stopped: Stop) -> bool:
     """Listen with so many threads until `stopped`; whether all of them came to an end."""
     listener = Listener(core, metrics)
     running = [
@@ -77,7 +75,7 @@ def open_queue(settings: Settings) -> IngestQueue:
     )
 
 
-def _consume(settings: Settings, handle: Callable[[Delivery], None], stopped: threading.Event) -> None:
+def _consume(settings: Settings, handle: Callable[[Delivery], None], stopped: Stop) -> None:
     reconnecting(
         lambda: open_queue(settings),
         lambda queue: queue.consume(handle, stopped.is_set),

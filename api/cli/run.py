@@ -15,6 +15,7 @@ import rich_click as click
 import structlog
 
 from api.cli.opening import data_option, opened, settings_for
+from api.cli.stopping import Stop
 from api.cli.supervisor import Supervisor, only_one
 from api.database import kept_database, opened_database
 from api.operations import periodic_retention
@@ -104,9 +105,7 @@ def worker(data: Path | None) -> None:
 
 def run_projections(data: Path | None) -> None:
     """Keep the read models up to date and drive the policies, until stopped."""
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    stopped = Stop().on_signals()
     with opened(data) as core:
         runner, engine, wakeup = core.projection_runner(), core.policy_engine(), core.wakeup()
         wakeup.on_growth(runner.wake)
@@ -150,7 +149,7 @@ def demo(host: str, port: int, frames: int, data: Path | None) -> None:
     os.environ["STARFERRY_FOLDER_ROOTS"] = str((folder / "delivered").absolute())
     settings = settings_for(folder)
     with _supervised(settings, host, port) as supervisor:
-        play(settings, supervisor.address, frames)
+        play(settings, supervisor.address, frames, supervisor.stopping)
         supervisor.wait()
 
 
@@ -166,7 +165,7 @@ def _supervised(settings: Settings, host: str, port: int) -> Iterator[Supervisor
         yield supervisor
 
 
-def _alone(conninfo: str, lock: int, work: Callable[[], None], stopped: threading.Event) -> None:
+def _alone(conninfo: str, lock: int, work: Callable[[], None], stopped: Stop) -> None:
     """Run `work` while holding a lock: only one process drives the policies, and one the outbox."""
     import psycopg
 

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from types import TracebackType
 import requests
 import structlog
 
+from api.cli.stopping import Stop
 from api.settings import Settings
 from domain.errors import Misconfigured, RetryLater, StarferryError
 
@@ -63,11 +63,10 @@ class Supervisor:
             "worker": ["worker"],
         }
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._stopping = threading.Event()
+        self.stopping = Stop()
 
     def __enter__(self) -> Supervisor:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stopping.set())
+        self.stopping.on_signals()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -79,7 +78,7 @@ class Supervisor:
         for name in self._commands:
             self._launch(name)
         deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and not self._stopping.is_set():
+        while time.monotonic() < deadline and not self.stopping.is_set():
             api = self._children["api"].poll()
             if api is not None and api > 0:
                 raise Misconfigured(f"The API process ended at once (exit code {api}); the lines above say why.")
@@ -87,13 +86,13 @@ class Supervisor:
             with contextlib.suppress(requests.RequestException):
                 if requests.get(f"{self.address}/readyz", timeout=2).status_code == 200:
                     return
-            self._stopping.wait(0.05)
-        if not self._stopping.is_set():
+            self.stopping.wait(0.05)
+        if not self.stopping.is_set():
             raise RetryLater(f"The API wasn't ready after {START_SECONDS:.0f} seconds.")
 
     def wait(self) -> None:
         """Until SIGTERM or SIGINT."""
-        while not self._stopping.wait(0.5):
+        while not self.stopping.wait(0.5):
             self._keep()
 
     def _keep(self) -> None:
@@ -105,7 +104,7 @@ class Supervisor:
         for name, child in self._children.items():
             if child.poll() is not None:
                 logger.error("process ended; starting it again", process=name, exit_code=child.returncode)
-                self._stopping.wait(0.5)
+                self.stopping.wait(0.5)
                 self._launch(name)
 
     def _must_be_free(self) -> None:

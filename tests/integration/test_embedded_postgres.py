@@ -20,6 +20,7 @@ from adapters.embedded_postgres import EmbeddedPostgres, cluster
 from adapters.embedded_postgres.identity import Identity, identities
 from adapters.embedded_postgres.locks import is_free
 from adapters.embedded_postgres.server_state import PidFile
+from adapters.embedded_postgres.sockets import socket_folder
 from domain.errors import Misconfigured
 from tests.postgres import fresh_database, start_test_cluster
 
@@ -269,6 +270,44 @@ def test_any_path_will_do(tmp_path: Path, name: str) -> None:
         server.stop()
     sockets = Path(str(conninfo_to_dict(conninfo)["host"]))
     assert sockets.is_relative_to(tmp_path) or not sockets.exists(), "a temporary folder was left behind"
+
+
+@pytest.mark.parametrize("name", ["short", "/".join(["long" * 40] * 3)])
+def test_a_server_started_again_after_a_kill_is_found_where_it_was(tmp_path: Path, name: str) -> None:
+    """Programs that were connected come back to the address that they know, wherever the socket had to be."""
+    server = EmbeddedPostgres(tmp_path / name / "postgres")
+    try:
+        conninfo = server.start()
+        note(conninfo, "before")
+        os.kill(postmaster(tmp_path / name / "postgres"), signal.SIGKILL)
+        wait_until(lambda: server.running() is None)
+        assert server.start() == conninfo
+        assert note(conninfo) == ["before"]
+    finally:
+        server.stop()
+    sockets = Path(str(conninfo_to_dict(conninfo)["host"]))
+    assert sockets.is_relative_to(tmp_path) or not sockets.exists(), "a temporary folder was left behind"
+
+
+@pytest.mark.parametrize("change", ["gone", pytest.param("another's", marks=only_root), "open to all", "a link"])
+def test_a_socket_folder_that_may_be_somebody_elses_is_not_taken_again(tmp_path: Path, change: str) -> None:
+    previous = tmp_path / "starferry-postgres-previous"
+    target = previous.with_name("starferry-postgres-target")
+    target.mkdir(mode=0o700)
+    if change == "another's":
+        os.chown(target, 12345, -1)
+    if change == "open to all":
+        target.chmod(0o755)
+    if change == "a link":
+        previous.symlink_to(target)
+    elif change != "gone":
+        target.rename(previous)
+    taken = socket_folder(tmp_path / ("long" * 40), previous, owner=os.geteuid())
+    try:
+        assert taken != previous
+        assert taken.is_dir()
+    finally:
+        taken.rmdir()
 
 
 def test_only_the_password_lets_one_in_and_only_the_owner_can_read_it(directory: Path) -> None:

@@ -23,6 +23,7 @@ from adapters.broker.ingest_queue import REASON
 from adapters.ingest_metrics import IngestMetrics
 from api.bootstrap import Core, open_core
 from api.cli.listen import open_queue, run_listener
+from api.cli.stopping import Stop
 from api.settings import Settings
 from domain.frames import fold, stream_of
 from tests.ports import free_port
@@ -66,7 +67,7 @@ class Listening(msgspec.Struct):
 
     @contextmanager
     def running(self) -> Iterator[IngestMetrics]:
-        metrics, stopped = IngestMetrics("night"), threading.Event()
+        metrics, stopped = IngestMetrics("night"), Stop()
         thread = threading.Thread(target=run_listener, args=(self.core, metrics, 2, stopped))
         thread.start()
         try:
