@@ -22,7 +22,7 @@ up: venv
 	$(BIN)/starferry up --data ./data --port $(PORT)
 
 test: venv
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 # Environments of other people's clients, which tests/conformance runs; without them its tests make their own, or are skipped.
 conformance-venvs: venv
