@@ -23,7 +23,7 @@ from adapters.embedded_postgres.program import Launch, first_able, launch
 from adapters.embedded_postgres.server_log import complaint
 from adapters.embedded_postgres.server_state import PidFile, end_orphans, is_alive
 from adapters.embedded_postgres.settings import as_configuration, memory_of_this_machine, server_settings
-from adapters.embedded_postgres.sockets import PORT, forget, socket_folder
+from adapters.embedded_postgres.sockets import PORT, forget, is_temporary, socket_folder
 from domain.errors import Misconfigured, RetryLater
 
 DATABASE = "starferry"
@@ -166,6 +166,7 @@ class EmbeddedPostgres:
             identity=server,
             lock=str(layout.server_lock),
             use_lock=str(layout.use_lock) if self._die_with_users else None,
+            passing=str(sockets) if is_temporary(sockets) else None,
             detach=True,
         )
         if not (launch(request, layout.start_output) and self._await_answer()):

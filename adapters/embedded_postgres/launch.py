@@ -8,6 +8,7 @@ exec isn't safe in a program with threads. SPEC is JSON, all fields but `argv` m
     reach       folders that the new account must be able to enter
     lock        a lock file that the program and its children hold until the last of them has ended
     use_lock    serve: keep a watcher that tells the program to end (SIGINT) once nobody shares this lock
+    passing     serve: a folder that the watcher removes after it has ended the program
     detach      serve: return as soon as the program runs
 
 Exit status 70 and a line on stderr when the program couldn't be run.
@@ -18,6 +19,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import sys
 from typing import Any, NoReturn
@@ -46,7 +48,7 @@ def main() -> None:
         run(spec)
     if lock is not None:
         os.close(lock)
-    watch(server, use_lock)
+    watch(server, use_lock, spec.get("passing"))
 
 
 def take(path: str) -> int:
@@ -121,7 +123,7 @@ def checked(result: int) -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def watch(server: int, use_lock: str) -> NoReturn:
+def watch(server: int, use_lock: str, passing: str | None) -> NoReturn:
     """End the server when the last program that uses it has ended, and end with the server.
 
     Unlike a parent-death signal this isn't tied to the thread that started the server, and a second program that
@@ -140,11 +142,13 @@ def watch(server: int, use_lock: str) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_RDWR), stream)
     signal.signal(signal.SIGCHLD, server_ended)
     server_ended()
-    # Held until the server has ended, so that whoever wants to use it next waits for that.
+    # Held until all is done, so that whoever wants to use it next waits for that.
     fcntl.flock(os.open(use_lock, os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_EX)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.kill(server, signal.SIGINT)
     os.waitpid(server, 0)
+    if passing is not None:
+        shutil.rmtree(passing, ignore_errors=True)
     os._exit(0)
 
 

@@ -27,6 +27,7 @@ class Launch(msgspec.Struct, frozen=True, omit_defaults=True):
     reach: tuple[str, ...] = ()
     lock: str | None = None
     use_lock: str | None = None
+    passing: str | None = None
     detach: bool = False
 
 

@@ -44,9 +44,14 @@ def socket_folder(preferred: Path, previous: Path | None, owner: int) -> Path:
     return Path(tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp"))
 
 
+def is_temporary(folder: Path) -> bool:
+    """Whether a folder of `socket_folder` is of no use after the server's last user."""
+    return folder.name.startswith(_PREFIX) and not folder.is_symlink()
+
+
 def forget(folder: Path) -> None:
     """Remove a folder of `socket_folder` if it was a temporary one."""
-    if folder.name.startswith(_PREFIX) and not folder.is_symlink():
+    if is_temporary(folder):
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -57,7 +62,7 @@ def _is_ours(folder: Path, owner: int) -> bool:
     except OSError:
         return False
     private = stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700
-    return folder.name.startswith(_PREFIX) and private and found.st_uid in (owner, os.geteuid())
+    return is_temporary(folder) and private and found.st_uid in (owner, os.geteuid())
 
 
 def _empty(folder: Path) -> None:

@@ -289,6 +289,18 @@ def test_a_server_started_again_after_a_kill_is_found_where_it_was(tmp_path: Pat
     assert sockets.is_relative_to(tmp_path) or not sockets.exists(), "a temporary folder was left behind"
 
 
+def test_a_temporary_socket_folder_goes_with_the_last_program_even_when_that_is_killed(tmp_path: Path) -> None:
+    directory = tmp_path / "/".join(["long" * 40] * 3)
+    user = program(directory)
+    said(user)
+    found = PidFile.read(directory / "cluster")
+    assert found is not None
+    assert found.sockets is not None
+    assert not found.sockets.is_relative_to(tmp_path)
+    ended(user)
+    wait_until(lambda: not found.sockets.exists())  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("change", ["gone", pytest.param("another's", marks=only_root), "open to all", "a link"])
 def test_a_socket_folder_that_may_be_somebody_elses_is_not_taken_again(tmp_path: Path, change: str) -> None:
     previous = tmp_path / "starferry-postgres-previous"
