@@ -53,7 +53,7 @@ from application.policies.follow_destination import FollowDestination
 from application.policies.policy import Effect, Policy
 from application.policies.publish_archived import BLOCK, PublishArchived
 from application.policies.remove_deleted_files import RemoveDeletedFiles
-from application.policies.runner import PolicyRunner
+from application.policies.runner import PolicyRunner, checkpoint_of
 from application.ports.content import Content
 from application.ports.file_store import FileStore
 from application.ports.frame_reader import FrameReader
@@ -234,6 +234,8 @@ def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
     )
     try:
         vault.check()
+        if settings["QUEUE_BROKER_URL"] and settings["PROCESSED_EXCHANGE_ENABLED"]:
+            log.enter(checkpoint_of(PublishArchived.name))  # what was archived before there was a broker is no news
         with psycopg.connect(conninfo, autocommit=True) as connection:
             create_missing(connection, core.projections())
         yield core

@@ -29,6 +29,10 @@ _MOVE = (
     "INSERT INTO starferry.consumer AS c SELECT %(name)s, %(position)s WHERE %(position)s > 0 "
     "ON CONFLICT (name) DO UPDATE SET position = excluded.position WHERE c.position < excluded.position"
 )
+_ENTER = (
+    "INSERT INTO starferry.consumer SELECT %s, coalesce(max(notification_id), 0) FROM starferry.starferry_events "
+    "ON CONFLICT (name) DO NOTHING"
+)
 
 
 class PostgresEventLog:
@@ -109,6 +113,11 @@ class PostgresEventLog:
         """See EventLog.checkpoint."""
         rows = self._select("SELECT position FROM starferry.consumer WHERE name = %s", (consumer,))
         return rows[0][0] if rows else 0
+
+    def enter(self, consumer: str) -> None:
+        """See EventLog.enter."""
+        with reaching(), self.datastore.get_connection() as connection:
+            connection.execute(_ENTER, (consumer,))
 
     def _select(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         def work() -> list[tuple[Any, ...]]:

@@ -84,6 +84,11 @@ class MemoryEventLog:
         with self._lock:
             return self._checkpoints.get(consumer, 0)
 
+    def enter(self, consumer: str) -> None:
+        """See EventLog.enter."""
+        with self._lock:
+            self._checkpoints.setdefault(consumer, len(self._events))
+
     def _store(self, commit: Commit, stored: Sequence[StoredRow]) -> None:
         """Check all that could refuse the commit, then change all. In the order of `starferry.append`: of several
         reasons the same one is told."""

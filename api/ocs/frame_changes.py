@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from api.ocs.answers import NotVisible, json_answer
 from api.ocs.body_fields import NO_SUCH_KEY, Fields, Refused, choice, key, read_record, text_lengths, type_name
-from api.ocs.frames import arrival_times, created_frame, found, id_in_path, search_of
+from api.ocs.frames import arrival_times, as_created, found, id_in_path, search_of
 from api.ocs.negotiation import body_as_json
 from api.ocs.record_body import BodyErrors, RecordBody, decoded
 from api.read_gate import HEADER
@@ -154,10 +154,7 @@ async def _as_changed(serving: Serving, request: AnyRequest, principal: Principa
     frame = frames.fold(history)
     if not frame.exists:
         raise NotVisible  # somebody has deleted it meanwhile
-    now = serving.core.clock.now()
-    answer = created_frame(frame, arrival_times(history), now, serving.link(request))
-    answer["related_frames"] = await serving.frames.related_ids(row.id, principal, now)
-    return answer
+    return await as_created(serving, request, principal, frame, arrival_times(history))
 
 
 router = Router("/frames", route_handlers=[change_frame, replace_frame, remove_frame])

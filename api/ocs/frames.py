@@ -21,14 +21,14 @@ from api.ocs.record_body import BodyErrors, parse_body, version_conflict
 from api.read_gate import HEADER
 from api.serving import AnyRequest, Serving, base_url, cause, serving_of
 from application.commands.ingest import decide_arrival
-from application.permissions import must_be_superuser
+from application.permissions import Principal, must_be_superuser
 from application.transact import transact_async
 from domain.errors import AlreadyExists
 from domain.event import Recorded
 from domain.frames import FileProcessed, Frame, FrameAmended, stream_of
 from projections.frames.keyset import Order, mark_of, reverse, total
 from projections.frames.query import Page
-from projections.frames.rows import Link, VersionRow
+from projections.frames.rows import VersionRow
 from projections.frames.search import FrameSearch
 
 T = TypeVar("T")
@@ -150,17 +150,19 @@ async def create_frame(request: AnyRequest) -> Response[bytes]:
     log_ingested(result[-1][0])
     serving.metrics.posted(result[-1][0], time.monotonic() - began, now)
     serving.gate.wrote(principal.username, position)
-    link = serving.link(request, result[-1][0].versions)
-    answer = json_answer(created_frame(*result[-1], now, link), status=201)
+    answer = json_answer(await as_created(serving, request, principal, *result[-1]), status=201)
     answer.headers[HEADER] = str(position)
     return answer
 
 
-def created_frame(frame: Frame, known: Mapping[int, datetime], now: datetime, link: Link) -> dict[str, Any]:
-    """The answer to an ingest: the record with its versions, without the legacy names. `known` says when earlier
-    versions arrived."""
-    record = frame.record
+async def as_created(
+    serving: Serving, request: AnyRequest, principal: Principal, frame: Frame, known: Mapping[int, datetime]
+) -> dict[str, Any]:
+    """The answer to an ingest: the record with its versions and the ids of its related frames, without the legacy
+    names. `known` says when earlier versions arrived."""
+    record, now, link = frame.record, serving.core.clock.now(), serving.link(request, frame.versions)
     assert record is not None
+    related = await serving.frames.related_to_arrival(record.basename, record.related, principal, now)
     versions = [
         VersionRow(
             version.id,
@@ -176,7 +178,7 @@ def created_frame(frame: Frame, known: Mapping[int, datetime], now: datetime, li
         "id": frame.id,
         "basename": record.basename,
         "area": record.area,
-        "related_frames": [],
+        "related_frames": related,
         "version_set": versions,
     }
     if versions:

@@ -12,7 +12,7 @@ from api.ocs.answers import NotVisible, json_answer
 from api.ocs.body_fields import NO_SUCH_KEY, text_lengths
 from api.ocs.filters import FilterErrors, Parameters, parse_controls, whole_number
 from api.ocs.frame_changes import files_removed
-from api.ocs.frames import arrival_times, created_frame, found, id_in_path
+from api.ocs.frames import arrival_times, as_created, found, id_in_path
 from api.ocs.negotiation import body_as_json
 from api.ocs.paging import Place, page_link, read_place, write_place
 from api.ocs.record_body import BodyErrors, version_conflict
@@ -114,7 +114,7 @@ async def create_thumbnail(request: AnyRequest) -> Response[bytes]:
     thumbnail = kept.thumbnail
     answer = json_answer(
         {
-            "frame": created_frame(kept.frame, arrival_times(history), core.clock.now(), serving.link(request)),
+            "frame": await as_created(serving, request, principal, kept.frame, arrival_times(history)),
             "size": thumbnail.size,
             "basename": thumbnail.basename,
             "url": serving.thumbnail_link(request)(thumbnail.id, thumbnail.filename),

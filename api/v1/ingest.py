@@ -10,7 +10,7 @@ from litestar import Response, post
 from litestar.params import FromPath
 
 from api.intake import log_ingested, log_refused
-from api.ocs.frames import created_frame
+from api.ocs.frames import as_created
 from api.ocs.thumbnails import thumbnail_row
 from api.read_gate import HEADER
 from api.serving import AnyRequest, cause, in_thread, serving_of
@@ -70,7 +70,7 @@ async def ingest(request: AnyRequest) -> Response[bytes]:
     record = ingested.frame.record
     assert record is not None
     row = await serving.frames.by_basename(record.basename, principal, core.clock.now(), link)
-    frame = row if row is not None else created_frame(ingested.frame, {}, core.clock.now(), link)
+    frame = row if row is not None else await as_created(serving, request, principal, ingested.frame, {})
     answer: dict[str, Any] = {"frame": frame}
     if thumbnail := ingested.thumbnail:
         answer["thumbnail"] = thumbnail_row(thumbnail, ingested.frame.id, serving.thumbnail_link(request))

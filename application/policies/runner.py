@@ -19,6 +19,11 @@ BATCH = 500
 TRIES = 8
 
 
+def checkpoint_of(policy: str) -> str:
+    """The name under which the log keeps how far a policy has come."""
+    return f"policy:{policy}"
+
+
 class PolicyRunner:
     """Carries one policy or effect forward. `advance` is called again and again by one thread of one process."""
 
@@ -27,7 +32,7 @@ class PolicyRunner:
         self._log = log
         self._clock = clock
         self._dead_letters = dead_letters
-        self._name = f"policy:{consumer.name}"
+        self._name = checkpoint_of(consumer.name)
         self.position = log.checkpoint(self._name)
         self._saved = self.position
 

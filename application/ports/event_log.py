@@ -84,6 +84,10 @@ class EventLog(Protocol):
         """How far a consumer has come; 0 when it is new."""
         ...
 
+    def enter(self, consumer: str) -> None:
+        """Have a consumer that is new begin behind all that is there; one that is known stays where it is."""
+        ...
+
 
 class AsyncEventLog(Protocol):
     """The same appends and loads for code on an event loop; concurrent appends share a commit."""

@@ -25,6 +25,7 @@ from projections.frames.fetching import fetch
 from projections.frames.gram_frequencies import GramFrequencies
 from projections.frames.keyset import Mark, Order, beyond, order_by, total
 from projections.frames.newest import LEAST_SHARE, walk
+from projections.frames.related import related_of, related_to_arrival
 from projections.frames.rows import COLUMNS, FrameRow, Link, VersionRow, frame_row, path_links
 from projections.frames.search import FrameSearch, Where, conditions, visible_to
 from projections.frames.thumbnails import ThumbnailLink, thumbnails_of
@@ -118,7 +119,7 @@ class FrameQueries:
                 if seen is None and not search.geometric:
                     count = max(count, await self._counts.likely(connection, everything, now))
             ids = [row[0] for row in rows]
-            links = await self._related(connection, ids, viewer, now) if related else {}
+            links = await related_of(connection, ids, viewer, now) if related else {}
             pictures = await thumbnails_of(connection, ids, thumbnails) if thumbnails else {}
             link = await self._link(connection, ids, link)
         found = [
@@ -151,7 +152,7 @@ class FrameQueries:
             rows = self._exactly(rows, search)
             if not rows:
                 return None
-            links = await self._related(connection, [frame_id], viewer, now) if related else {}
+            links = await related_of(connection, [frame_id], viewer, now) if related else {}
             pictures = (
                 (await thumbnails_of(connection, [frame_id], thumbnails)).get(frame_id, []) if thumbnails else UNSET
             )
@@ -164,10 +165,12 @@ class FrameQueries:
             rows = await fetch(connection, "SELECT id, basename FROM read_frames.frame WHERE id = ANY(%s)", [list(ids)])
         return dict(rows)
 
-    async def related_ids(self, frame_id: int, viewer: Principal, now: datetime) -> list[int]:
-        """The ids of the related frames that the viewer may see."""
+    async def related_to_arrival(
+        self, basename: str, names: Sequence[str], viewer: Principal, now: datetime
+    ) -> list[int]:
+        """The ids of the frames related to one that has just been archived, of those that the viewer may see."""
         async with self._pool.connection() as connection:
-            return (await self._related(connection, [frame_id], viewer, now)).get(frame_id, [])
+            return await related_to_arrival(connection, basename, names, viewer, now)
 
     async def linked(self, frame_id: int) -> list[str]:
         """The names of all frames that are linked to this one, whoever may see them."""
@@ -189,7 +192,7 @@ class FrameQueries:
             rows = await fetch(connection, f"SELECT {COLUMNS} FROM read_frames.frame f {where.sql()}", where.parameters)
             if not rows:
                 return None
-            links = await self._related(connection, [rows[0][0]], viewer, now)
+            links = await related_of(connection, [rows[0][0]], viewer, now)
             link = await self._link(connection, [rows[0][0]], link)
         return frame_row(rows[0], links.get(rows[0][0], []), link)
 
@@ -215,7 +218,7 @@ class FrameQueries:
                 f"SELECT {COLUMNS} FROM read_frames.frame f {where.sql()} ORDER BY f.id",
                 where.parameters,
             )
-            links = await self._related(connection, [row[0] for row in rows], viewer, now)
+            links = await related_of(connection, [row[0] for row in rows], viewer, now)
             link = await self._link(connection, [row[0] for row in rows], link)
         return [frame_row(row, links.get(row[0], []), link) for row in rows]
 
@@ -350,26 +353,6 @@ class FrameQueries:
             hits = test([self._footprint.decode(row[16]) for row in rows], region)
             rows = [row for row, hit in zip(rows, hits, strict=True) if hit]
         return rows
-
-    async def _related(
-        self,
-        connection: Connection,
-        ids: Sequence[int],
-        viewer: Principal,
-        now: datetime,
-    ) -> dict[int, list[int]]:
-        """Related ids of each frame, only those that the viewer could open."""
-        if not ids:
-            return {}
-        where = Where(["l.frame_id = ANY(%s)"], [list(ids)])
-        visible_to(viewer, now, where)
-        rows = await fetch(
-            connection,
-            "SELECT l.frame_id, array_agg(l.other_id ORDER BY l.other_id) FROM read_frames.link l "
-            f"JOIN read_frames.frame f ON f.id = l.other_id {where.sql()} GROUP BY 1",
-            where.parameters,
-        )
-        return dict(rows)
 
     async def _link(self, connection: Connection, frames: Sequence[int], link: Link) -> Link:
         """What links these frames' versions: as given, or to their paths below the files' own address."""

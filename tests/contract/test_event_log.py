@@ -314,6 +314,18 @@ class TestTrackedAppends:
         log.append_tracked((), "policy", 8)
         assert log.checkpoint("policy") == 8
 
+    def test_a_consumer_that_enters_begins_behind_what_is_there_and_only_once(self, log: EventLog) -> None:
+        log.enter("early")
+        log.append(commit(write("a", 0, "x")))
+        for consumer in ("early", "late"):
+            log.enter(consumer)
+        assert (log.checkpoint("early"), log.checkpoint("late")) == (0, 1)
+        log.append(commit(write("b", 0, "y")))
+        log.append_tracked((), "early", 2)
+        for consumer in ("early", "late"):
+            log.enter(consumer)
+        assert (log.checkpoint("early"), log.checkpoint("late")) == (2, 1)
+
     def test_a_new_consumer_stands_at_zero_already(self, log: EventLog) -> None:
         with pytest.raises(Conflict):
             log.append_tracked((), "policy", 0)

@@ -73,6 +73,19 @@ def test_e05_each_archived_file_is_announced_persistently_on_a_durable_fanout_ex
     assert first.delivery_info["exchange"] == EXCHANGE
 
 
+def test_e06_what_was_archived_before_the_first_broker_is_no_news_but_what_comes_while_it_is_unset_is(
+    cluster: str, template: str, broker: RabbitNode, tmp_path: Path
+) -> None:
+    with fresh_database(cluster, template=template) as conninfo:
+        bodies = [record() for _ in range(4)]
+        for body, environment in zip(bodies, [{}, {"QUEUE_BROKER_URL": broker.url}] * 2, strict=True):
+            with running_site(tmp_path, conninfo, environment, prepared=True) as site:
+                site.post(body)
+                site.settle()
+        told = [json.loads(message.body)["basename"] for message in taken(broker, QUEUE)]
+    assert told == [body["basename"] for body in bodies[1:]]
+
+
 def test_e07_thumbnails_and_metadata_only_records_and_refused_ones_leave_the_exchange_silent(
     own_site: Site, broker: RabbitNode
 ) -> None:
