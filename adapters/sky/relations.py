@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import chain
 from math import isfinite
 from typing import NamedTuple
@@ -38,10 +39,14 @@ class Figure(NamedTuple):
     polygons: Outlines
 
 
+@lru_cache(maxsize=8)
 def figure(region: Region) -> Figure:
     """The region as arrays; empty ones if it holds a coordinate that isn't finite."""
     if not _finite(region):
         region = Region()
+    if not (region.lines or region.polygons):
+        points = unit_vectors(region.points)
+        return Figure(points, points, _NO_ARCS, _NO_ARCS, _NO_POLYGONS)
     polygons = outlines(region.polygons)
     lines = [tuple(joined(line)) for line in region.lines]
     points = unit_vectors(region.points)
@@ -59,6 +64,10 @@ def figure(region: Region) -> Figure:
     )
 
 
+_NO_ARCS = unit_vectors(())
+_NO_POLYGONS = outlines(())
+
+
 def _finite(region: Region) -> bool:
     rings = chain.from_iterable(region.polygons)
     return all(isfinite(ra) and isfinite(dec) for ra, dec in chain(region.points, *region.lines, *rings))
@@ -71,6 +80,8 @@ def intersecting(footprints: Outlines, region: Figure) -> Mask:
     surrounded = locate(region.polygons, footprints.vertices[footprints.starts[outer]]).closed.any(axis=1)
     hit[footprints.owner[outer]] |= surrounded
     open_edges = np.flatnonzero(~hit[footprints.edge_owner])
+    if len(open_edges) == 0:
+        return hit
     met = _edges_met(footprints, open_edges, region)
     hit[footprints.edge_owner[open_edges[met]]] = True
     return hit

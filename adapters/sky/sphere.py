@@ -83,6 +83,8 @@ def tangent_frames(points: Vectors) -> tuple[Vectors, Vectors]:
 
 def near_arcs(points: Vectors, a: Vectors, b: Vectors) -> Mask:
     """Row by row: whether the point lies within TOLERANCE of the arc from a to b."""
+    if len(points) == 0:  # nearly always; a dozen calls of numpy for nothing cost as much as for a hundred rows
+        return np.zeros(0, np.bool_)
     normal = cross(a, b)
     size = length(normal)
     between = (dot(cross(normal, a), points) >= 0) & (dot(cross(b, normal), points) >= 0)

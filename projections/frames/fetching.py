@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import psycopg
 from psycopg.rows import tuple_row
+
+
+def numbers(values: Iterable[int]) -> str:
+    """A parameter for `%s::int[]`: as text, for psycopg takes a tenth of a millisecond to look through a list of a
+    hundred numbers."""
+    return f"{{{','.join(map(str, values))}}}"
 
 
 async def fetch(

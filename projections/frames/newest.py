@@ -18,16 +18,18 @@ from projections.frames.search import Where
 
 FIRST = 1500
 """Frames looked at in any case, in less than a millisecond (`tests.benchmarks`, contains)."""
-COMMON = 10
-"""With so many matches among the first ones the walk goes on."""
-LEAST_SHARE = COMMON / FIRST
+LONGEST = 35_000
+"""Frames walked through at most: in the same time the index finds what is too rare for that. Half as many for those who
+don't see the newest frames, of which the first ones say less."""
+LEAST_SHARE = 10 / FIRST
 """What is rarer in the archive isn't walked for."""
 
 
 async def walk(
-    connection: psycopg.AsyncConnection[tuple[Any, ...]], where: Where, order: Order, wanted: int
+    connection: psycopg.AsyncConnection[tuple[Any, ...]], where: Where, order: Order, wanted: int, longest: int
 ) -> list[tuple[Any, ...]] | None:
-    """The first `wanted` rows that meet the conditions, in an order of the newest first; None where they are too rare.
+    """The first `wanted` rows that meet the conditions, in an order of the newest first; None where that would take a
+    walk past more than the `longest` number of frames.
 
     The conditions shouldn't be those for an index, which only cost time here.
     """
@@ -41,6 +43,7 @@ async def walk(
         )
         if len(rows) >= wanted:
             return rows
-        if looked_at > FIRST or len(rows) < COMMON:
+        further = 2 * FIRST * wanted // max(1, len(rows))
+        if looked_at > FIRST or further > longest:
             return None
-        looked_at = 2 * FIRST * wanted // len(rows)
+        looked_at = further

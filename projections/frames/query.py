@@ -24,7 +24,8 @@ from projections.frames.counts import Connection, Counts
 from projections.frames.fetching import fetch
 from projections.frames.gram_frequencies import GramFrequencies
 from projections.frames.keyset import Mark, Order, beyond, order_by, total
-from projections.frames.newest import LEAST_SHARE, walk
+from projections.frames.newest import LEAST_SHARE, LONGEST, walk
+from projections.frames.ranking import first_rows
 from projections.frames.related import related_of, related_to_arrival
 from projections.frames.rows import COLUMNS, FrameRow, Link, VersionRow, frame_row, path_links
 from projections.frames.search import FrameSearch, Where, conditions, visible_to
@@ -106,7 +107,9 @@ class FrameQueries:
             ):
                 rows, more, seen = walked[offset:], True, None
             else:
-                rows, more, seen = await self._plain(connection, where, order, limit, skipped)
+                rows, more, seen = await self._plain(
+                    connection, where, order, limit, skipped, sorted_=bool(search.grams)
+                )
                 seen = None if seen is None else passed + seen
             if seen is not None and after is None:
                 count, estimated = seen, False
@@ -251,16 +254,18 @@ class FrameQueries:
         return found, counted, len(rows) > limit
 
     async def _plain(
-        self, connection: Connection, where: Where, order: Order, limit: int, skipped: int
+        self, connection: Connection, where: Where, order: Order, limit: int, skipped: int, *, sorted_: bool
     ) -> tuple[list[tuple[Any, ...]], bool, int | None]:
-        """A page's rows, whether there are more, and the count when the last one was seen."""
-        rows = await fetch(
-            connection,
-            # literals: with a parameter as limit the planner guesses a tenth of the table and sorts it
-            f"SELECT {COLUMNS} FROM read_frames.frame f {where.sql()} {order_by(order)} "
-            f"LIMIT {limit + 1} OFFSET {skipped}",
-            where.parameters,
+        """A page's rows, whether there are more, and the count when the last one was seen. `sorted_` says that all
+        that match will be sorted, since no index gives them in order."""
+        source = f"read_frames.frame f {where.sql()}"
+        statement = (
+            first_rows(source, order_by(order), limit + 1, skipped)
+            if sorted_
+            # literals for the same reason as there
+            else f"SELECT {COLUMNS} FROM {source} {order_by(order)} LIMIT {limit + 1} OFFSET {skipped}"
         )
+        rows = await fetch(connection, statement, where.parameters)
         more = len(rows) > limit
         seen = skipped + len(rows) if not more and (rows or not skipped) else None
         return rows[:limit], more, seen
@@ -295,7 +300,8 @@ class FrameQueries:
             return None
         where = conditions(search, viewer, now, choose=lambda _: [])
         where.add("f.version_set <> ''")
-        rows = await walk(connection, where, order, end + 1)
+        longest = LONGEST if viewer.is_superuser else LONGEST // 2
+        rows = await walk(connection, where, order, end + 1, longest)
         return rows and rows[:end]
 
     async def _geometric(
@@ -303,17 +309,16 @@ class FrameQueries:
     ) -> tuple[list[tuple[Any, ...]], bool, int | None]:
         """The same for a region: candidates in order, tested exactly until the page is full."""
         end = skipped + limit
-        # nearly all candidates for intersects match, of those for covers every other
-        first = (5 * end // 4 if search.covers is None else 2 * end) + 50
+        first = 2 * end + 50  # every other candidate matches, or more
+        source, parameters = candidates(self._sky, search, where)
         if first <= CANDIDATES:
-            statement, parameters = candidates(self._sky, search, where)
-            rows = await fetch(connection, f"{statement} {order_by(order)} LIMIT {first}", parameters)
+            rows = await fetch(connection, first_rows(source, order_by(order), first), parameters)
             found = self._exactly(rows, search)
             if len(found) > end or len(rows) < first:
                 more = len(found) > end
                 return found[skipped:end], more, None if more else len(found)
         found = []
-        async with aclosing(self._inside(connection, search, where, order_by(order))) as batches:
+        async with aclosing(self._inside(connection, search, source, parameters, order_by(order))) as batches:
             async for rows in batches:
                 found += rows
                 if len(found) > end:
@@ -326,7 +331,8 @@ class FrameQueries:
             return await self._counts.exact(connection, where), False
         count = 0
         deadline = time.monotonic() + EXACT_SECONDS
-        async with aclosing(self._inside(connection, search, where, "")) as batches:
+        source, parameters = candidates(self._sky, search, where)
+        async with aclosing(self._inside(connection, search, source, parameters)) as batches:
             async for rows in batches:
                 count += len(rows)
                 if time.monotonic() > deadline:
@@ -334,12 +340,11 @@ class FrameQueries:
         return count, False
 
     async def _inside(
-        self, connection: Connection, search: FrameSearch, where: Where, ordered: str
+        self, connection: Connection, search: FrameSearch, source: str, parameters: list[object], ordered: str = ""
     ) -> AsyncGenerator[list[tuple[Any, ...]]]:
         """The rows whose footprints match, a batch at a time: candidates by cell keys, tested exactly."""
-        statement, parameters = candidates(self._sky, search, where)
         async with connection.transaction(), connection.cursor(name="candidates", row_factory=tuple_row) as cursor:
-            await cursor.execute(f"{statement} {ordered}".encode(), parameters)
+            await cursor.execute(f"SELECT {COLUMNS} FROM {source} {ordered}".encode(), parameters)
             while rows := await cursor.fetchmany(CANDIDATES):
                 yield self._exactly(rows, search)
                 if len(rows) < CANDIDATES:

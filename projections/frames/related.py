@@ -7,7 +7,7 @@ from datetime import datetime
 
 from application.permissions import Principal
 from projections.frames.counts import Connection
-from projections.frames.fetching import fetch
+from projections.frames.fetching import fetch, numbers
 from projections.frames.search import Where, visible_to
 
 
@@ -17,7 +17,7 @@ async def related_of(
     """Related ids of each frame, only those that the viewer could open."""
     if not ids:
         return {}
-    where = Where(["l.frame_id = ANY(%s)"], [list(ids)])
+    where = Where(["l.frame_id = ANY(%s::int[])"], [numbers(ids)])
     visible_to(viewer, now, where)
     rows = await fetch(
         connection,

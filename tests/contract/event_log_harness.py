@@ -94,6 +94,9 @@ class Facade:
     def checkpoint(self, consumer: str) -> int:
         return self._beside.checkpoint(consumer)
 
+    def enter(self, consumer: str) -> None:
+        self._beside.enter(consumer)
+
 
 @contextmanager
 def postgres_log(conninfo: str) -> Iterator[PostgresEventLog]:

@@ -73,19 +73,6 @@ def test_e05_each_archived_file_is_announced_persistently_on_a_durable_fanout_ex
     assert first.delivery_info["exchange"] == EXCHANGE
 
 
-def test_e06_what_was_archived_before_the_first_broker_is_no_news_but_what_comes_while_it_is_unset_is(
-    cluster: str, template: str, broker: RabbitNode, tmp_path: Path
-) -> None:
-    with fresh_database(cluster, template=template) as conninfo:
-        bodies = [record() for _ in range(4)]
-        for body, environment in zip(bodies, [{}, {"QUEUE_BROKER_URL": broker.url}] * 2, strict=True):
-            with running_site(tmp_path, conninfo, environment, prepared=True) as site:
-                site.post(body)
-                site.settle()
-        told = [json.loads(message.body)["basename"] for message in taken(broker, QUEUE)]
-    assert told == [body["basename"] for body in bodies[1:]]
-
-
 def test_e07_thumbnails_and_metadata_only_records_and_refused_ones_leave_the_exchange_silent(
     own_site: Site, broker: RabbitNode
 ) -> None:
@@ -125,10 +112,11 @@ def test_e06_with_the_broker_down_frames_are_archived_and_announced_once_it_is_b
         eventually(lambda: "starferry_outbox_lag_events 0" in site.anonymous.get("/metrics").text, "the lag didn't end")
 
 
-def archive(conninfo: str, folder: Path, count: int) -> list[str]:
-    """Record frames straight into the log; their names, in order."""
+def archive(conninfo: str, folder: Path, count: int, broker: str) -> list[str]:
+    """Record frames straight into the log, with this broker set; their names, in order."""
     names = [new_name() for _ in range(count)]
-    with open_core(Settings({"DATABASE_URL": conninfo}, data=folder), conninfo) as core:
+    settings = Settings({"DATABASE_URL": conninfo, "QUEUE_BROKER_URL": broker}, data=folder)
+    with open_core(settings, conninfo) as core:
         for name in names:
             made = version()
             arrival = FrameArrival(
@@ -160,11 +148,26 @@ def projections(conninfo: str, folder: Path, url: str) -> subprocess.Popen[bytes
         )
 
 
+def test_e06_what_was_archived_before_the_first_broker_is_no_news_but_what_comes_while_it_is_unset_is(
+    cluster: str, template: str, broker: RabbitNode, tmp_path: Path
+) -> None:
+    with fresh_database(cluster, template=template) as conninfo:
+        archive(conninfo, tmp_path, 2, "")
+        names = [name for url in (broker.url, "") for name in archive(conninfo, tmp_path, 2, url)]
+        child = projections(conninfo, tmp_path, broker.url)
+        try:
+            eventually(lambda: waiting(broker, QUEUE) >= len(names), "not all arrived", seconds=40)
+        finally:
+            child.terminate()
+            child.wait(timeout=20)
+    assert [json.loads(message.body)["basename"] for message in taken(broker, QUEUE)] == names
+
+
 def test_e06_a_broker_that_is_stopped_in_the_middle_gets_every_message_in_order(
     cluster: str, template: str, broker: RabbitNode, tmp_path: Path
 ) -> None:
     with fresh_database(cluster, template=template) as conninfo:
-        names = archive(conninfo, tmp_path, 3000)
+        names = archive(conninfo, tmp_path, 3000, broker.url)
         child = projections(conninfo, tmp_path, broker.url)
         try:
             eventually(lambda: waiting(broker, QUEUE) > 0, "nothing arrived", seconds=40)
@@ -183,7 +186,7 @@ def test_e06_a_publisher_that_is_killed_in_the_middle_loses_nothing_and_repeats_
     cluster: str, template: str, broker: RabbitNode, tmp_path: Path
 ) -> None:
     with fresh_database(cluster, template=template) as conninfo:
-        names = archive(conninfo, tmp_path, 3000)
+        names = archive(conninfo, tmp_path, 3000, broker.url)
         first = projections(conninfo, tmp_path, broker.url)
         eventually(lambda: waiting(broker, QUEUE) > 150, "nothing arrived", seconds=40)
         first.send_signal(signal.SIGKILL)
