@@ -17,7 +17,10 @@ def ingest() -> list[Operation]:
             summary="Check a file, keep it, record it.",
             body=Body(ref("IngestForm"), BODY_TYPES[2:]),
             answers={
-                201: Answer("The frame, as `/frames/` shows it.", record({"frame": {"type": "object"}})),
+                201: Answer(
+                    "The frame, as `/frames/` shows it, and the thumbnail, if the file became one.",
+                    record({"frame": {"type": "object"}, "thumbnail": ref("ThumbnailRow")}, "thumbnail"),
+                ),
                 404: problem("There is no frame that `calibrated_from` names."),
                 409: problem("These bytes are in the archive already."),
                 422: problem("These bytes can't be archived; the detail says why."),

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from application.commands.accounts import change_account, create_token, create_user
+from tests.integration.api.test_archive_thumbnails import payload
 from tests.records import FUTURE, fits_bytes, new_name, record
 from tests.site import CAUSE, PROPOSAL, Site
 
@@ -88,6 +89,31 @@ def zipped(client: httpx.Client, frame: Frame) -> bool:
     return answer.status_code == 200
 
 
+def differs_from_nothing(route: str) -> Callable[[httpx.Client, Frame], bool]:
+    """Whether a route about one frame answers anything else than about a frame that never was."""
+
+    def ask(client: httpx.Client, frame: Frame) -> bool:
+        about, nothing = (client.get(route.format(id=number)) for number in (frame["id"], 2**31 - 1))
+        assert nothing.status_code == 404
+        return (about.status_code, about.content) != (nothing.status_code, nothing.content)
+
+    return ask
+
+
+def pictured(client: httpx.Client, frame: Frame) -> bool:
+    """Whether the frame's thumbnail is listed, and can be opened."""
+    page = client.get("/thumbnails/", params={"frame_basename": frame["basename"]}).json()
+    opened = client.get(f"/thumbnails/{frame['thumbnail']}/").status_code == 200
+    assert [one["id"] for one in page["results"]] == [frame["thumbnail"]] * opened
+    assert page["count"] == opened
+    return opened
+
+
+def aggregated(client: httpx.Client, frame: Frame) -> bool:
+    """Whether the values of all frames tell that there is this one."""
+    return frame["instrument_id"] in client.get("/frames/aggregate/").json()["instruments"]
+
+
 ROUTES: dict[str, Callable[[httpx.Client, Frame], bool]] = {
     "list": holds(telescope_id=GROUP),
     "list by name": holds(basename_exact="{basename}"),
@@ -99,15 +125,29 @@ ROUTES: dict[str, Callable[[httpx.Client, Frame], bool]] = {
     "related ids": linked("related_frames"),
     "related frames": linked(""),
     "zip": zipped,
+    "unpacked": differs_from_nothing("/frame-funpack/{id}/funpack/"),
+    "catalogue": differs_from_nothing("/frame-catalog/{id}/catalog/"),
+    "thumbnails": pictured,
+    "aggregate": aggregated,
 }
 
 
 @pytest.fixture(scope="module")
 def frames(site: Site) -> dict[str, Frame]:
-    made = {name: site.post(record(telescope_id=GROUP, **changes)) for name, changes in FRAMES.items()}
+    made = {
+        name: site.post(record(telescope_id=GROUP, instrument_id=f"mx{number:02}", **changes))
+        for number, (name, changes) in enumerate(FRAMES.items())
+    }
     parent = site.post(record(related_frame_filenames=[frame["basename"] for frame in made.values()]))
+    for frame in made.values():
+        picture = site.admin.post("/thumbnails/", json=payload(frame["basename"]))
+        assert picture.status_code == 201, picture.text
     site.settle()
-    return {name: {**frame, "parent": parent["id"]} for name, frame in made.items()}
+    with site.core.pool.connection() as connection:
+        thumbnails = dict(connection.execute("SELECT frame_id, id FROM read_frames.thumbnail").fetchall())
+    return {
+        name: {**frame, "parent": parent["id"], "thumbnail": thumbnails[frame["id"]]} for name, frame in made.items()
+    }
 
 
 @pytest.fixture(scope="module")
