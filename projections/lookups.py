@@ -68,13 +68,14 @@ class ReadModelLookups:
         return self._rows("transfers", 0, statement)
 
     def due_transfers(self) -> Sequence[str]:
-        """See TransferLookup. Those without a queued job, the oldest thousand."""
+        """See TransferLookup. Those without a queued job that don't wait for a place, the oldest thousand."""
         rows = self._rows(
             "transfers",
             0,
             "SELECT t.id FROM read_transfers.transfer t WHERE t.status = 'pending' AND NOT t.held "
             "AND coalesce(t.next_attempt_at, '-infinity') <= now() AND NOT EXISTS (SELECT 1 FROM "
             "procrastinate.procrastinate_jobs j WHERE j.status = 'todo' AND j.args ->> 'transfer' = t.id) "
+            "AND NOT EXISTS (SELECT 1 FROM starferry.waiting_transfer w WHERE w.transfer = t.id) "
             "ORDER BY t.number LIMIT 1000",
         )
         return [row[0] for row in rows]

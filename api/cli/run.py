@@ -20,6 +20,7 @@ from api.cli.supervisor import Supervisor, only_one
 from api.database import kept_database, opened_database
 from api.operations import periodic_retention
 from api.settings import Settings
+from application.fair_share import places_for
 
 logger = structlog.get_logger()
 
@@ -92,7 +93,8 @@ def worker(data: Path | None) -> None:
                         core.conninfo,
                         ferry.carry,
                         settle_and_sweep,
-                        concurrency=core.settings["STARFERRY_WORKERS"],
+                        go_on=ferry.go_on,
+                        places=places_for(core.settings["STARFERRY_WORKERS"]),
                         sweep_seconds=core.settings["STARFERRY_SWEEP_SECONDS"],
                     )
                 )

@@ -87,6 +87,8 @@ def schemas() -> dict[str, Schema]:
                 "path_template": TEXT,
                 "file_content": TEXT,
                 "delete_from_server": TRUTH,
+                "max_transfers": nullable(WHOLE),
+                "max_bytes_per_second": nullable(WHOLE),
                 "enabled": TRUTH,
                 "comment": TEXT,
                 "credentials_set": array(TEXT),

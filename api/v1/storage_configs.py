@@ -40,6 +40,8 @@ class ConfigBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     path_template: str = ""
     file_content: FileContent = "raw"
     delete_from_server: bool = False
+    max_transfers: int | None = None
+    max_bytes_per_second: int | None = None
     enabled: bool = True
     comment: str = ""
 
@@ -54,6 +56,8 @@ class ConfigPatch(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     path_template: str | UnsetType = UNSET
     file_content: FileContent | UnsetType = UNSET
     delete_from_server: bool | UnsetType = UNSET
+    max_transfers: int | UnsetType | None = UNSET
+    max_bytes_per_second: int | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
     comment: str | UnsetType = UNSET
 
