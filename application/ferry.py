@@ -1,4 +1,4 @@
-"""Carries one transfer: from winning it to a verified copy, or to the reason why not."""
+"""Carries one transfer: from winning it to a verified copy, or to the reason why not; and checks the copy later."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from application.commands.storage_configs import load_config
+from application.copy_check import CopyCheck
 from application.pacing import Pace, Wait
 from application.ports.clock import Clock
 from application.ports.destination import Destination, Session, Upload
@@ -128,6 +129,8 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
         return berth
 
     def _due(self, transfer: Transfer) -> bool:
+        if transfer.status == "completed":
+            return transfers.check_is_due(transfer, self.clock.now())
         if transfer.request is None or transfer.status != "pending" or transfer.held:
             return False
         if transfer.next_attempt_at is None or transfer.next_attempt_at <= self.clock.now():
@@ -137,6 +140,9 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
     def _carry(self, transfer_id: str, config: StorageConfig) -> None:
         transfer = self._load(transfer_id)  # it may have waited
         if transfer.request is None or not self._due(transfer):
+            return
+        if transfer.status == "completed":
+            self._check.run(transfer_id, transfer, config)
             return
         if not config.ready():
             now = self.clock.now()
@@ -159,6 +165,18 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
             where = traceback.format_tb(error.__traceback__)
             log.error("attempt failed unexpectedly", error=type(error).__name__, where=where)
             self._failed(transfer_id, attempt, config, RetryLater(f"Unexpected {type(error).__name__}."))
+
+    @property
+    def _check(self) -> CopyCheck:
+        return CopyCheck(
+            log=self.log,
+            vault=self.vault,
+            clock=self.clock,
+            open_destination=self.open_destination,
+            worker=self.worker,
+            tell_destination=self._tell_destination,
+            schedule=self.schedule,
+        )
 
     def _win(self, transfer_id: str) -> int | None:
         attempt = 0

@@ -17,7 +17,9 @@ Rows = list[dict[str, Any]]
 _TRANSFER = (
     "SELECT t.number, t.id, t.status, t.held, t.attempts, t.failures, t.next_attempt_at, t.bytes_sent, t.bytes_total, "
     "t.destination_path, nullif(t.error, '') AS error, t.storage_config, t.provider, t.observation, t.frame, "
-    "t.frame_id, t.content, t.verified, t.requested_at, t.completed_at FROM read_transfers.transfer t"
+    "t.frame_id, t.content, t.verified, t.requested_at, t.completed_at, nullif(t.copy, '') AS copy, "
+    "t.checked_at, t.checking, t.next_check_at, nullif(t.check_reason, '') AS check_reason "
+    "FROM read_transfers.transfer t"
 )
 _CONFIG = (
     "SELECT c.number, c.id, c.owner, c.provider, c.scope, c.scope_id, c.settings, c.options, c.enabled, c.created_at, "

@@ -8,7 +8,10 @@ from domain.event import Recorded
 from domain.transfers import (
     TransferAttemptFailed,
     TransferCancelled,
+    TransferChecked,
+    TransferCheckFailed,
     TransferCheckpointed,
+    TransferCheckRequested,
     TransferCompleted,
     TransferFailed,
     TransferHeld,
@@ -27,7 +30,9 @@ CREATE TABLE transfer (
     requested_at timestamptz NOT NULL, completed_at timestamptz, next_attempt_at timestamptz,
     storage_config text NOT NULL, provider text NOT NULL, observation text, frame text NOT NULL,
     frame_id int NOT NULL, version_id int NOT NULL, content text NOT NULL, owner text NOT NULL,
-    destination_path text NOT NULL, error text NOT NULL, worker text NOT NULL, verified text NOT NULL
+    destination_path text NOT NULL, error text NOT NULL, worker text NOT NULL, verified text NOT NULL,
+    copy text NOT NULL DEFAULT '', checked_at timestamptz, checking boolean NOT NULL DEFAULT false,
+    next_check_at timestamptz, check_reason text NOT NULL DEFAULT ''
 );
 """
 
@@ -38,6 +43,7 @@ CREATE INDEX transfer_observation ON transfer (observation, number DESC);
 CREATE INDEX transfer_owner ON transfer (owner, number DESC);
 CREATE INDEX transfer_frame ON transfer (frame);
 CREATE INDEX transfer_open ON transfer (status, held, next_attempt_at) WHERE status IN ('pending', 'in_progress');
+CREATE INDEX transfer_checking ON transfer (next_check_at) WHERE checking;
 """
 
 
@@ -61,6 +67,9 @@ class TransfersProjection:
             TransferReleased,
             TransferCancelled,
             TransferRetried,
+            TransferCheckRequested,
+            TransferChecked,
+            TransferCheckFailed,
         )
     )
 
@@ -116,7 +125,27 @@ class TransfersProjection:
             case TransferCancelled() as event:
                 change("status = 'cancelled', held = false, error = %s, next_attempt_at = NULL", event.reason)
             case TransferRetried():
-                change("status = 'pending', held = false, failures = 0, error = '', next_attempt_at = NULL")
+                change(
+                    "status = 'pending', held = false, failures = 0, error = '', next_attempt_at = NULL, "
+                    "completed_at = NULL, verified = '', copy = '', checked_at = NULL, checking = false, "
+                    "next_check_at = NULL, check_reason = ''"
+                )
+            case TransferCheckRequested():
+                change("checking = true, next_check_at = NULL")
+            case TransferChecked() as event:
+                change(
+                    "copy = %s, checked_at = %s, checking = false, next_check_at = NULL, check_reason = %s",
+                    event.outcome,
+                    recorded.at,
+                    event.reason,
+                )
+            case TransferCheckFailed() as event:
+                change(
+                    "checking = %s, next_check_at = %s, check_reason = %s",
+                    event.next_check_at is not None,
+                    event.next_check_at,
+                    event.reason,
+                )
             case _:
                 pass
 

@@ -7,7 +7,7 @@ from api.v1.groups import GroupBody, MemberBody, NameBody, OwnerBody
 from api.v1.ingest import CalibrationReport
 from api.v1.observations import DestinationsBody, ObservationBody
 from api.v1.storage_configs import ConfigBody, ConfigPatch
-from api.v1.transfers import STATUSES
+from api.v1.transfers import COPIES, STATUSES
 from application.history import Entry
 
 _STRUCTS = (
@@ -44,6 +44,11 @@ def schemas() -> dict[str, Schema]:
             "content": TEXT,
             "requested_at": MOMENT,
             "completed_at": nullable(MOMENT),
+            "copy": nullable({"type": "string", "enum": list(COPIES)}),
+            "checked_at": nullable(MOMENT),
+            "checking": TRUTH,
+            "next_check_at": nullable(MOMENT),
+            "check_reason": nullable(TEXT),
         }
     )
     submitted = record({**name, "name": TEXT, "owner": TEXT, "project": TEXT, "target": TEXT})

@@ -14,6 +14,7 @@ from api.read_gate import HEADER
 from api.serving import AnyRequest, Serving, cause, in_thread, serving_of
 from api.v1.answers import body_of, json_answer, listing, window
 from application.access import manage_config
+from application.commands.checks import check_config
 from application.commands.storage_configs import (
     ConfigChange,
     NewStorageConfig,
@@ -191,6 +192,18 @@ async def retry_failed(request: AnyRequest, config_id: FromPath[str]) -> Respons
     retried = await in_thread(retry_failed_of_config, core.log, core.lookups, core.clock, why, principal, config_id)
     serving.gate.wrote(principal.username, await in_thread(core.log.head))
     return json_answer({"retried": retried})
+
+
+@post("/storage-configs/{config_id:str}/verify", status_code=202)
+async def verify_copies(request: AnyRequest, config_id: FromPath[str]) -> Response[bytes]:
+    """Have all copies at this destination checked; what is found comes with each transfer."""
+    serving = serving_of(request)
+    principal = await serving.viewer(request)
+    core = serving.core
+    why = cause(principal, "api")
+    asked = await in_thread(check_config, core.log, core.lookups, core.clock, why, principal, config_id)
+    serving.gate.wrote(principal.username, await in_thread(core.log.head))
+    return json_answer({"checking": asked}, status=202)
 
 
 async def _written(

@@ -15,14 +15,16 @@ from domain.transfers import TransferRequested
 
 
 def retry_transfer(log: EventLog, clock: Clock, cause: Cause, principal: Principal, transfer: str) -> int:
-    """Queue a failed transfer again with a fresh attempt counter (S47)."""
-    return _change(log, clock, cause, principal, transfer, lambda history: transfers.retry(transfers.fold(history)))
+    """Queue a failed transfer again with a fresh attempt counter (S47), or one whose copy is missing (S60)."""
+    return change_transfer(
+        log, clock, cause, principal, transfer, lambda history: transfers.retry(transfers.fold(history))
+    )
 
 
 def cancel_transfer(log: EventLog, clock: Clock, cause: Cause, principal: Principal, transfer: str) -> int:
     """Cancel a transfer that is pending or running (S48)."""
     reason = f"Cancelled by {principal.username}."
-    return _change(
+    return change_transfer(
         log, clock, cause, principal, transfer, lambda history: transfers.cancel(transfers.fold(history), reason)
     )
 
@@ -42,7 +44,11 @@ def retry_failed_of_config(
     return retried
 
 
-def _change(log: EventLog, clock: Clock, cause: Cause, principal: Principal, transfer: str, decide: Decide) -> int:
+def change_transfer(
+    log: EventLog, clock: Clock, cause: Cause, principal: Principal, transfer: str, decide: Decide
+) -> int:
+    """Decide on a transfer for somebody who may change it. Raises Unauthenticated, NotFound, Forbidden, and what
+    `decide` raises."""
     must_be_known(principal)
     request = transfers.fold(log.load(transfers.stream_of(transfer))).request
     if request is None or not _may_change(log, principal, request):

@@ -116,6 +116,7 @@ class FileQueries:
                 "t.destination_path FROM read_transfers.transfer t "
                 "LEFT JOIN read_storage_configs.storage_config c ON c.id = t.storage_config "
                 "WHERE t.frame = ANY(%s) AND t.version_id = ANY(%s) AND t.status = 'completed' "
+                "AND t.copy <> 'missing' "
                 "AND (%s OR t.owner = %s OR c.owner = %s) ORDER BY t.number",
                 [
                     [file.basename for file in files],

@@ -54,6 +54,20 @@ class LogLookups:
         """See TransferLookup."""
         return [name for name, state in self._to(storage_config).items() if state.status == "failed"]
 
+    def completed_transfers(
+        self, *, storage_config: str | None = None, observation: str | None = None, at_least: int
+    ) -> Sequence[str]:
+        """See TransferLookup."""
+        assert self._log.head() >= at_least
+        return [
+            name
+            for name, state in self._transfers().items()
+            if state.status == "completed"
+            and state.request
+            and storage_config in (None, state.request.storage_config)
+            and observation in (None, state.request.observation)
+        ]
+
     def running_transfers(self) -> Sequence[tuple[str, int, str]]:
         """See TransferLookup."""
         running = self._transfers().items()
@@ -65,7 +79,8 @@ class LogLookups:
         return [
             name
             for name, state in self._transfers().items()
-            if state.status == "pending" and not state.held and (state.next_attempt_at or now) <= now
+            if (state.status == "pending" and not state.held and (state.next_attempt_at or now) <= now)
+            or transfers.check_is_due(state, now)
         ]
 
     def held_transfers(self) -> Sequence[tuple[str, str]]:

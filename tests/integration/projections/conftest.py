@@ -172,7 +172,7 @@ def write_a_little_of_everything(writer: Writer) -> int:
     writer.file(30)
     writer.file(31)
     _thumbnails(writer)
-    for number, outcome in enumerate(("completed", "failed", "cancelled", "pending", "running")):
+    for number, outcome in enumerate(("completed", "failed", "cancelled", "pending", "running", "missing")):
         _transfer(writer, number, outcome)
     return writer.write(config, storage_configs.StorageConfigDeleted())
 
@@ -238,6 +238,17 @@ def _transfer(writer: Writer, number: int, outcome: str) -> None:
             transfers.TransferCompleted(
                 attempt=1, destination_path="/x.fits", remote_id="1", bytes_sent=10, verified={"md5": "m"}
             ),
+            transfers.TransferCheckRequested(),
+            transfers.TransferCheckFailed(failures=1, reason="503", error="RetryLater", next_check_at=later),
+            transfers.TransferChecked(outcome="verified", verified={"md5": "m"}),
+        ),
+        "missing": (
+            transfers.TransferCompleted(
+                attempt=1, destination_path="/x.fits", remote_id="1", bytes_sent=10, verified={"md5": "m"}
+            ),
+            transfers.TransferCheckRequested(),
+            transfers.TransferChecked(outcome="missing", reason="gone"),
+            transfers.TransferRetried(),
         ),
         "failed": (
             transfers.TransferAttemptFailed(
