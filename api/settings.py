@@ -242,6 +242,12 @@ SETTINGS = {
             _positive,
         ),
         Setting("STARFERRY_SWEEP_SECONDS", "60", "how often a worker looks for what got stuck", float),
+        Setting(
+            "STARFERRY_TRANSFER_DAYS",
+            "90",
+            "days until the record of a completed transfer leaves the lists (its events stay); empty: never",
+            _days_or_never,
+        ),
         Setting("STARFERRY_SITE_ID_LENGTH", "3", "most characters of a record's site code, at most 200", _code_length),
         Setting(
             "STARFERRY_TELESCOPE_ID_LENGTH",

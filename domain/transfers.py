@@ -26,6 +26,8 @@ Status = Literal["pending", "in_progress", "completed", "failed", "cancelled"]
 CopyState = Literal["verified", "missing", "changed"]
 RETRY_SCHEDULE: tuple[float, ...] = (300.0, 600.0, 1200.0)
 """Seconds to wait after the 1st, 2nd and 3rd failure; the one after them is final (S43)."""
+UPKEEP_STREAM = "upkeep:transfers"
+"""Where TransferRecordsExpired is told."""
 PAUSE_LIMIT = timedelta(days=7)
 """How long a transfer waits for a destination that is full or over a limit (S46)."""
 
@@ -160,6 +162,21 @@ class TransferCheckFailed(Event, frozen=True, kw_only=True):
     next_check_at: datetime | None = None
 
 
+class TransferCleared(Event, frozen=True, kw_only=True):
+    """Somebody has seen that it failed, or that its copy is lost, and wants it out of the lists (S56). Nothing else
+    changes: the copy is as wanted and as absent as before."""
+
+    topic: ClassVar[str] = "transfer.cleared"
+
+
+class TransferRecordsExpired(Event, frozen=True, kw_only=True):
+    """The records of transfers that were completed before a time (UTC) leave the read model (S56), all but those that
+    are being checked or whose copy is lost. In a stream of its own; the transfers' streams stay."""
+
+    topic: ClassVar[str] = "transfer.records_expired"
+    completed_before: datetime
+
+
 class Transfer(msgspec.Struct, frozen=True):
     """What commands and workers need to know of a transfer.
 
@@ -184,6 +201,7 @@ class Transfer(msgspec.Struct, frozen=True):
     checking: bool = False
     check_failures: int = 0
     next_check_at: datetime | None = None
+    cleared: bool = False
     stream_version: int = 0
 
     @property
@@ -248,7 +266,10 @@ def evolve(transfer: Transfer, recorded: Recorded) -> Transfer:
                 reason="",
                 completed=None,
                 copy=None,
+                cleared=False,
             )
+        case TransferCleared():
+            return replace(transfer, cleared=True)
         case TransferCheckRequested():
             return replace(_unchecked(transfer), checking=True)
         case TransferChecked() as event:
@@ -381,6 +402,16 @@ def retry(transfer: Transfer) -> tuple[Event, ...]:
             f"The transfer is {transfer.status}; only a failed one can be retried, or one whose copy is missing."
         )
     return (TransferRetried(),)
+
+
+def clear(transfer: Transfer) -> tuple[Event, ...]:
+    """Decide on taking a failed or lost one out of the lists (S56); it can still be retried."""
+    lost = transfer.status == "completed" and transfer.copy in ("missing", "changed")
+    if transfer.status != "failed" and not lost:
+        raise NotAllowedNow(
+            f"The transfer is {transfer.status}; only a failed one can be cleared, or one whose copy is lost."
+        )
+    return () if transfer.cleared else (TransferCleared(),)
 
 
 def request_check(transfer: Transfer) -> tuple[Event, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -11,6 +12,7 @@ from psycopg_pool import ConnectionPool
 
 from domain.errors import RetryLater
 from domain.groups import GroupKind
+from projections.transfers import EXPIRED
 
 WAIT_SECONDS = 5.0
 POLL_SECONDS = 0.005
@@ -83,6 +85,12 @@ class ReadModelLookups:
             f"SELECT id FROM read_transfers.transfer WHERE {column} = %s AND status = 'completed' ORDER BY number"
         )
         return [row[0] for row in self._rows("transfers", at_least, statement, value)]
+
+    def expired_records(self, completed_before: datetime) -> int:
+        """See TransferLookup."""
+        statement = f"SELECT count(*) FROM read_transfers.transfer WHERE {EXPIRED}"
+        count: int = self._rows("transfers", 0, statement, completed_before)[0][0]
+        return count
 
     def running_transfers(self) -> Sequence[tuple[str, int, str]]:
         """See TransferLookup."""

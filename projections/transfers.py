@@ -12,10 +12,12 @@ from domain.transfers import (
     TransferCheckFailed,
     TransferCheckpointed,
     TransferCheckRequested,
+    TransferCleared,
     TransferCompleted,
     TransferFailed,
     TransferHeld,
     TransferInterrupted,
+    TransferRecordsExpired,
     TransferReleased,
     TransferRequested,
     TransferRetried,
@@ -34,6 +36,10 @@ CREATE TABLE transfer (
     copy text NOT NULL DEFAULT '', checked_at timestamptz, checking boolean NOT NULL DEFAULT false,
     next_check_at timestamptz, check_reason text NOT NULL DEFAULT ''
 );
+CREATE TABLE delivered_copy (
+    number bigint NOT NULL, version_id int NOT NULL, frame text NOT NULL, storage_config text NOT NULL,
+    provider text NOT NULL, owner text NOT NULL, destination_path text NOT NULL
+);
 """
 
 INDEXES = """
@@ -43,12 +49,27 @@ CREATE INDEX transfer_observation ON transfer (observation, number DESC);
 CREATE INDEX transfer_owner ON transfer (owner, number DESC);
 CREATE INDEX transfer_frame ON transfer (frame);
 CREATE INDEX transfer_open ON transfer (status, held, next_attempt_at) WHERE status IN ('pending', 'in_progress');
+CREATE INDEX transfer_completed ON transfer (completed_at) WHERE status = 'completed';
+CREATE INDEX delivered_copy_frame ON delivered_copy (frame);
 CREATE INDEX transfer_checking ON transfer (next_check_at) WHERE checking;
 """
 
+EXPIRED = "status = 'completed' AND completed_at < %s AND NOT checking AND copy NOT IN ('missing', 'changed')"
+"""Which rows TransferRecordsExpired means."""
+
+_EXPIRE = f"""
+WITH gone AS (DELETE FROM transfer WHERE {EXPIRED} RETURNING *)
+INSERT INTO delivered_copy
+SELECT number, version_id, frame, storage_config, provider, owner, destination_path FROM gone
+""".encode()
+
 
 class TransfersProjection:
-    """See the module. `number` is the position of the request: newest first, and the cursor of lists."""
+    """See the module. `number` is the position of the request: newest first, and the cursor of lists.
+
+    One that was cleared has the status `cleared` here and is in no list; it is still what it was to the aggregate. Of
+    records that expired `delivered_copy` keeps where the copy is (S55).
+    """
 
     name = "transfers"
     tables = TABLES
@@ -70,6 +91,8 @@ class TransfersProjection:
             TransferCheckRequested,
             TransferChecked,
             TransferCheckFailed,
+            TransferCleared,
+            TransferRecordsExpired,
         )
     )
 
@@ -130,6 +153,10 @@ class TransfersProjection:
                     "completed_at = NULL, verified = '', copy = '', checked_at = NULL, checking = false, "
                     "next_check_at = NULL, check_reason = ''"
                 )
+            case TransferCleared():
+                change("status = 'cleared'")
+            case TransferRecordsExpired() as event:
+                cursor.execute(_EXPIRE, (event.completed_before,))
             case TransferCheckRequested():
                 change("checking = true, next_check_at = NULL")
             case TransferChecked() as event:

@@ -18,7 +18,7 @@ from api.cli.opening import data_option, opened, settings_for
 from api.cli.stopping import Stop
 from api.cli.supervisor import Supervisor, only_one
 from api.database import kept_database, opened_database
-from api.operations import periodic_retention
+from api.operations import periodic_retention, transfer_expiry
 from api.settings import Settings
 from application.fair_share import places_for
 
@@ -81,10 +81,11 @@ def worker(data: Path | None) -> None:
     with opened(data) as core:
         identity = WorkerIdentity(core.conninfo)
         ferry, sweep, retention = core.ferry(identity.name), core.sweep(), periodic_retention(core)
+        expiry = transfer_expiry(core)
 
         def settle_and_sweep() -> dict[str, int]:
             ferry.settle()
-            return {**sweep.run(), "expired": retention.run()}
+            return {**sweep.run(), "expired": retention.run(), "forgotten": expiry.run()}
 
         try:
             asyncio.run(

@@ -159,6 +159,15 @@ def storage() -> list[Operation]:
         ),
         Operation(
             method="post",
+            path=path + "/{config_id}/clear-failed",
+            tag="storage",
+            summary="Take all failed transfers of this destination out of the lists.",
+            parameters=one,
+            answers={200: Answer("Which.", record({"cleared": array(TEXT)}))},
+            who="known",
+        ),
+        Operation(
+            method="post",
             path=path + "/{config_id}/verify",
             tag="storage",
             summary="Have all copies at this destination checked.",
@@ -204,6 +213,15 @@ def transfers() -> list[Operation]:
                 ("retry", "Queue a failed transfer again, with a fresh attempt counter; or one whose copy is missing."),
                 ("cancel", "Cancel a transfer that is pending or running."),
             )
+        ),
+        Operation(
+            method="post",
+            path=path + "/{transfer}/clear",
+            tag="transfers",
+            summary="Take a failed transfer, or one whose copy is lost, out of the lists. It can still be retried.",
+            parameters=one,
+            answers={204: Answer("It is in no list."), 409: problem("It isn't failed, nor its copy lost.")},
+            who="known",
         ),
         Operation(
             method="post",

@@ -23,7 +23,7 @@ from application.commands.storage_configs import (
     edit_storage_config,
     test_storage_config,
 )
-from application.commands.transfers import retry_failed_of_config
+from application.commands.transfers import clear_failed_of_config, retry_failed_of_config
 from application.permissions import Principal, must_be_known
 from domain.errors import Conflict, NotFound
 from domain.storage_configs import FileContent, Provider, Scope, Settings
@@ -192,6 +192,18 @@ async def retry_failed(request: AnyRequest, config_id: FromPath[str]) -> Respons
     retried = await in_thread(retry_failed_of_config, core.log, core.lookups, core.clock, why, principal, config_id)
     serving.gate.wrote(principal.username, await in_thread(core.log.head))
     return json_answer({"retried": retried})
+
+
+@post("/storage-configs/{config_id:str}/clear-failed", status_code=200)
+async def clear_failed(request: AnyRequest, config_id: FromPath[str]) -> Response[bytes]:
+    """Take all failed transfers of this destination out of the lists."""
+    serving = serving_of(request)
+    principal = await serving.viewer(request)
+    core = serving.core
+    why = cause(principal, "api")
+    cleared = await in_thread(clear_failed_of_config, core.log, core.lookups, core.clock, why, principal, config_id)
+    serving.gate.wrote(principal.username, await in_thread(core.log.head))
+    return json_answer({"cleared": cleared})
 
 
 @post("/storage-configs/{config_id:str}/verify", status_code=202)

@@ -11,7 +11,7 @@ from litestar.params import FromPath
 from api.serving import AnyRequest, cause, in_thread, serving_of
 from api.v1.answers import json_answer, listing, window
 from application.commands.checks import check_transfer
-from application.commands.transfers import cancel_transfer, retry_transfer
+from application.commands.transfers import cancel_transfer, clear_transfer, retry_transfer
 from application.permissions import must_be_known
 from domain.errors import InvalidInput, NotFound, RetryLater
 
@@ -63,7 +63,23 @@ async def cancel(request: AnyRequest, transfer: FromPath[str]) -> Response[bytes
 @post("/transfers/{transfer:str}/verify", status_code=202)
 async def verify(request: AnyRequest, transfer: FromPath[str]) -> Response[bytes]:
     """Have the copy checked: is it still there and unchanged? The answer comes with the transfer, a moment later."""
+    serving = serving_of(request)
+    viewer = await serving.viewer(request)
+    must_be_known(viewer)
+    look = serving.deliveries.transfers
+    if not await serving.find(lambda: look(viewer, {}, below=2**62, limit=1, transfer=transfer)):
+        raise NotFound("There is no such transfer.")  # nor a record that could show what is found
     return await _command(request, transfer, check_transfer, status=202)
+
+
+@post("/transfers/{transfer:str}/clear", status_code=204)
+async def clear(request: AnyRequest, transfer: FromPath[str]) -> None:
+    """Take a failed transfer, or one whose copy is lost, out of the lists. It can still be retried."""
+    serving = serving_of(request)
+    principal = await serving.viewer(request)
+    core = serving.core
+    position = await in_thread(clear_transfer, core.log, core.clock, cause(principal, "api"), principal, transfer)
+    serving.gate.wrote(principal.username, position)
 
 
 async def _command(

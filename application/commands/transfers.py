@@ -1,4 +1,4 @@
-"""What people may do to transfers: retry and cancel."""
+"""What people may do to transfers: retry, cancel and clear."""
 
 from __future__ import annotations
 
@@ -29,6 +29,28 @@ def cancel_transfer(log: EventLog, clock: Clock, cause: Cause, principal: Princi
     )
 
 
+def clear_transfer(log: EventLog, clock: Clock, cause: Cause, principal: Principal, transfer: str) -> int:
+    """Take a failed transfer, or one whose copy is lost, out of the lists (S56). It can still be retried."""
+    return change_transfer(
+        log, clock, cause, principal, transfer, lambda history: transfers.clear(transfers.fold(history))
+    )
+
+
+def clear_failed_of_config(
+    log: EventLog, lookup: TransferLookup, clock: Clock, cause: Cause, principal: Principal, config_id: str
+) -> list[str]:
+    """Clear every failed transfer of a configuration and return their ids."""
+    manage_config(log, principal, config_id)
+    cleared = []
+    for transfer in lookup.failed_transfers(config_id, at_least=log.head()):
+        try:
+            clear_transfer(log, clock, cause, principal, transfer)
+        except NotAllowedNow:
+            continue  # somebody retried it meanwhile
+        cleared.append(transfer)
+    return cleared
+
+
 def retry_failed_of_config(
     log: EventLog, lookup: TransferLookup, clock: Clock, cause: Cause, principal: Principal, config_id: str
 ) -> list[str]:
@@ -42,6 +64,17 @@ def retry_failed_of_config(
             continue  # somebody retried or cleared it meanwhile
         retried.append(transfer)
     return retried
+
+
+def may_see_transfer(log: EventLog, principal: Principal, transfer: str) -> bool:
+    """Whether a transfer is the principal's to know of, though its record may have left the read model."""
+    request = transfers.fold(log.load(transfers.stream_of(transfer))).request
+    if request is None:
+        return False
+    try:
+        return _may_change(log, principal, request)
+    except Forbidden:
+        return True
 
 
 def change_transfer(

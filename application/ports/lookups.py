@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from domain.groups import GroupKind
@@ -43,6 +44,10 @@ class TransferLookup(Protocol):
         self, *, storage_config: str | None = None, observation: str | None = None, at_least: int
     ) -> Sequence[str]:
         """Ids of the completed ones to a configuration, or of an observation's files."""
+        ...
+
+    def expired_records(self, completed_before: datetime) -> int:
+        """How many records a TransferRecordsExpired of this time would take."""
         ...
 
     def running_transfers(self) -> Sequence[tuple[str, int, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from application.ports.clock import Clock
 from application.ports.event_log import EventLog
@@ -67,6 +68,15 @@ class LogLookups:
             and storage_config in (None, state.request.storage_config)
             and observation in (None, state.request.observation)
         ]
+
+    def expired_records(self, completed_before: datetime) -> int:
+        """See TransferLookup."""
+        expired = 0
+        for history in self._streams("transfer:").values():
+            state = transfers.fold(history)
+            ended = [one.at for one in history if isinstance(one.event, transfers.TransferCompleted)]
+            expired += state.delivered and not state.checking and ended[-1] < completed_before
+        return expired
 
     def running_transfers(self) -> Sequence[tuple[str, int, str]]:
         """See TransferLookup."""

@@ -72,6 +72,7 @@ CALLS: dict[str, tuple[Callable[[httpx.Client, str], httpx.Response], int]] = {
     "edit": (lambda client, route: client.patch(route, json={"comment": secrets.token_hex(4)}), 200),
     "test": (lambda client, route: client.post(f"{route}/test"), 200),
     "retry": (lambda client, route: client.post(f"{route}/retry-failed"), 200),
+    "clear": (lambda client, route: client.post(f"{route}/clear-failed"), 200),
     "verify": (lambda client, route: client.post(f"{route}/verify"), 202),
     "delete": (lambda client, route: client.delete(route), 204),
 }
