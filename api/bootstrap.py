@@ -30,6 +30,7 @@ from adapters.file_store.dummy import DummyStore
 from adapters.file_store.hashing import Hasher
 from adapters.fits.settings import FitsSettings
 from adapters.fits.stored_paths import stored_path, stored_thumbnail_path
+from adapters.jobs.limits import PostgresLimits
 from adapters.jobs.queue import ProcrastinateJobs
 from adapters.jobs.workers import PostgresWorkers
 from adapters.passwords import PostgresPasswords
@@ -42,6 +43,7 @@ from adapters.vault.keyring import open_keyring
 from adapters.vault.postgres_vault import PostgresVault
 from api.links import Links
 from api.settings import Settings
+from application.fair_share import places_for
 from application.ferry import Ferry
 from application.policies.cancel_transfers_of_deleted_frames import CancelTransfersOfDeletedFrames
 from application.policies.complete_calibrations import CompleteCalibrations
@@ -88,6 +90,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
     sessions: PostgresSessions
     portal: HttpPortal | None
     jobs: ProcrastinateJobs
+    limits: PostgresLimits
     lookups: ReadModelLookups
     destinations: Destinations
     consents: Consents
@@ -179,6 +182,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
             vault=self.vault,
             clock=self.clock,
             open_destination=self.destinations,
+            limits=self.limits,
             hash_file=hash_file,
             worker=worker,
             schedule=self.settings["STARFERRY_RETRY_SCHEDULE"],
@@ -225,6 +229,7 @@ def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
         sessions=PostgresSessions(pool),
         portal=_open_portal(settings),
         jobs=jobs,
+        limits=PostgresLimits(conninfo, pool, places_for(settings["STARFERRY_WORKERS"])),
         lookups=ReadModelLookups(pool),
         destinations=Destinations(settings["STARFERRY_FOLDER_ROOTS"], PostgresFolderIds(pool), endpoints),
         consents=Consents(endpoints),
@@ -240,6 +245,7 @@ def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
             create_missing(connection, core.projections())
         yield core
     finally:
+        core.limits.close()
         jobs.close()
         log.close()
         pool.close()

@@ -12,6 +12,7 @@ from application.commands.import_frames import FrameImport
 from application.commands.verify_import import Verification
 from application.ports.original_archive import OriginalArchive
 from application.retention import PeriodicRetention, Retention
+from application.transfer_expiry import TransferExpiry
 from domain.event import Cause
 from domain.frame_selection import FrameSelection
 from domain.retention import RetentionRule, guide_rule
@@ -72,6 +73,13 @@ def retention(core: Core) -> Retention:
     if days := core.settings["STARFERRY_GUIDE_DAYS"]:
         rules = (*rules, guide_rule(days, core.settings["GUIDE_CAMERAS_TO_PERSIST"]))
     return Retention(log=core.log, finder=ReadModelFinder(core.pool), clock=core.clock, rules=rules)
+
+
+def transfer_expiry(core: Core) -> TransferExpiry:
+    """What lets go of the records of transfers that were completed long ago."""
+    return TransferExpiry(
+        log=core.log, lookup=core.lookups, clock=core.clock, days=core.settings["STARFERRY_TRANSFER_DAYS"]
+    )
 
 
 def periodic_retention(core: Core) -> PeriodicRetention:

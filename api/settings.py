@@ -235,8 +235,19 @@ SETTINGS = {
             "STARFERRY_FOLDER_ROOTS", "", "absolute paths that folder destinations may use, separated by `:`", _paths
         ),
         Setting("STARFERRY_RETRY_SCHEDULE", "300,600,1200", "seconds to wait after each failure", _seconds),
-        Setting("STARFERRY_WORKERS", "4", "transfers that one worker process carries at a time", _positive),
+        Setting(
+            "STARFERRY_WORKERS",
+            "4",
+            "transfers to one destination that a worker process carries at a time; twice as many to all together",
+            _positive,
+        ),
         Setting("STARFERRY_SWEEP_SECONDS", "60", "how often a worker looks for what got stuck", float),
+        Setting(
+            "STARFERRY_TRANSFER_DAYS",
+            "90",
+            "days until the record of a completed transfer leaves the lists (its events stay); empty: never",
+            _days_or_never,
+        ),
         Setting("STARFERRY_SITE_ID_LENGTH", "3", "most characters of a record's site code, at most 200", _code_length),
         Setting(
             "STARFERRY_TELESCOPE_ID_LENGTH",

@@ -1,21 +1,25 @@
-"""Carries one transfer: from winning it to a verified copy, or to the reason why not."""
+"""Carries one transfer: from winning it to a verified copy, or to the reason why not; and checks the copy later."""
 
 from __future__ import annotations
 
 import json
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 import msgspec
 import structlog
 
 from application.commands.storage_configs import load_config
+from application.copy_check import CopyCheck
+from application.pacing import Pace, Wait
 from application.ports.clock import Clock
 from application.ports.destination import Destination, Session, Upload
 from application.ports.event_log import EventLog
 from application.ports.file_store import FileStore
+from application.ports.limits import Berth, Limits
 from application.ports.open_destination import OpenDestination
 from application.ports.vault import Vault
 from application.transact import transact
@@ -42,6 +46,9 @@ logger = structlog.get_logger()
 CHECKPOINT_BYTES = 64 * 1024 * 1024
 """A crash repeats at most this much for providers that don't tell what they have; events stay few."""
 
+LONG_WAIT = 1.0
+"""Seconds. After a longer wait for its destination's line a transfer looks whether it is still wanted."""
+
 HashFile = Callable[[BinaryIO], tuple[int, Hashes]]
 
 
@@ -50,16 +57,19 @@ class _Cancelled(Exception):
 
 
 class Ferry(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker's means. `worker` names it in events; `schedule` holds the waits after failures, in seconds."""
+    """One worker's means. `worker` names it in events; `schedule` holds the waits after failures, in seconds; `wait`
+    lets seconds pass."""
 
     log: EventLog
     store: FileStore
     vault: Vault
     clock: Clock
     open_destination: OpenDestination
+    limits: Limits
     hash_file: HashFile
     worker: str
     schedule: Sequence[float] = RETRY_SCHEDULE
+    wait: Wait = time.sleep
     unsettled: dict[str, int] = msgspec.field(default_factory=dict)
     """Attempts of ours by transfer whose end could not be recorded (the database was away)."""
 
@@ -71,16 +81,71 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
             self.unsettled.pop(transfer_id, None)
 
     def carry(self, transfer_id: str) -> None:
-        """Look at a transfer and, when it is due and free, carry it. Calling it for any transfer is harmless."""
+        """Look at a transfer and, when it is due and free, carry it, and then those that wait for a place. One that
+        finds no place waits for it. Calling it for any transfer is harmless."""
         self.settle()
         transfer = self._load(transfer_id)
-        now = self.clock.now()
-        if transfer.request is None or transfer.status != "pending" or transfer.held:
+        if not self._due(transfer):
             return
+        assert transfer.request is not None
         config = load_config(self.log, transfer.request.storage_config)
-        if not config.deleted and transfer.next_attempt_at and transfer.next_attempt_at > now:
+        berth = self._berth(config, transfer_id)
+        if berth is None:
+            return
+        try:
+            self._carry(transfer_id, config)
+        finally:
+            self.limits.give_back(berth)
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Carry those that wait for a place, as long as there are both."""
+        while self._carry_next():
+            pass
+
+    def _carry_next(self) -> bool:
+        for config_id in self.limits.waiting():
+            config = load_config(self.log, config_id)
+            berth = self.limits.take(config_id, config.settings.max_transfers)
+            if berth is None:
+                continue
+            try:
+                transfer_id = self.limits.first(config_id)
+                if transfer_id is not None:
+                    self._carry(transfer_id, config)
+                    return True
+            finally:
+                self.limits.give_back(berth)
+        return False
+
+    def _berth(self, config: StorageConfig, transfer_id: str) -> Berth | None:
+        most = config.settings.max_transfers
+        berth = self.limits.take(config.id, most)
+        if berth is None:
+            self.limits.park(config.id, transfer_id)
+            berth = self.limits.take(config.id, most)  # one given back before we waited has woken nobody
+            if berth is not None:
+                self.limits.leave(transfer_id)
+        return berth
+
+    def _due(self, transfer: Transfer) -> bool:
+        if transfer.status == "completed":
+            return transfers.check_is_due(transfer, self.clock.now())
+        if transfer.request is None or transfer.status != "pending" or transfer.held:
+            return False
+        if transfer.next_attempt_at is None or transfer.next_attempt_at <= self.clock.now():
+            return True
+        return load_config(self.log, transfer.request.storage_config).deleted  # it is cancelled at once
+
+    def _carry(self, transfer_id: str, config: StorageConfig) -> None:
+        transfer = self._load(transfer_id)  # it may have waited
+        if transfer.request is None or not self._due(transfer):
+            return
+        if transfer.status == "completed":
+            self._check.run(transfer_id, transfer, config)
             return
         if not config.ready():
+            now = self.clock.now()
             self._change(transfer_id, lambda state: _turn_away(state, config, now))
             return
         attempt = self._win(transfer_id)
@@ -100,6 +165,18 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
             where = traceback.format_tb(error.__traceback__)
             log.error("attempt failed unexpectedly", error=type(error).__name__, where=where)
             self._failed(transfer_id, attempt, config, RetryLater(f"Unexpected {type(error).__name__}."))
+
+    @property
+    def _check(self) -> CopyCheck:
+        return CopyCheck(
+            log=self.log,
+            vault=self.vault,
+            clock=self.clock,
+            open_destination=self.open_destination,
+            worker=self.worker,
+            tell_destination=self._tell_destination,
+            schedule=self.schedule,
+        )
 
     def _win(self, transfer_id: str) -> int | None:
         attempt = 0
@@ -136,7 +213,8 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
             kept = destination.keeps_session or upload.size > destination.chunk_size
             if kept:
                 self._save_session(transfer_id, session)
-            session = self._send(transfer_id, attempt, destination, upload, session, source)
+            pace = Pace(self.log, self.limits, config, self.wait)
+            session = self._send(transfer_id, attempt, destination, upload, session, source, pace)
             arrived = destination.finish(upload, session)
             try:
                 verified = verify(request.md5, upload.size, upload.hashes, arrived.size, arrived.hashes)
@@ -166,6 +244,7 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
         upload: Upload,
         session: Session,
         source: BinaryIO,
+        pace: Pace,
     ) -> Session:
         saved = session.offset
         while session.offset < upload.size:
@@ -174,6 +253,8 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
             if not data:
                 raise GiveUp("The file on the server is shorter than it was when it came in.")
             before = session.offset
+            if pace.before(len(data)) > LONG_WAIT and not self._is_ours(transfer_id, attempt):
+                self._leave(transfer_id, destination, upload, session)
             session = destination.put(upload, session, data)
             if session.offset <= before:
                 raise RetryLater("The provider confirmed nothing of what was sent.")
@@ -188,11 +269,18 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
     ) -> None:
         try:
             self._change(transfer_id, lambda state: transfers.checkpoint(state, attempt, sent))
-        except NotAllowedNow as error:
-            if self._load(transfer_id).status == "cancelled":
-                destination.abandon(upload, session)
-                self.vault.shred(_session_owner(transfer_id))
-            raise _Cancelled from error
+        except NotAllowedNow:
+            self._leave(transfer_id, destination, upload, session)
+
+    def _is_ours(self, transfer_id: str, attempt: int) -> bool:
+        state = self._load(transfer_id)
+        return state.status == "in_progress" and state.attempts == attempt
+
+    def _leave(self, transfer_id: str, destination: Destination, upload: Upload, session: Session) -> NoReturn:
+        if self._load(transfer_id).status == "cancelled":
+            destination.abandon(upload, session)
+            self.vault.shred(_session_owner(transfer_id))
+        raise _Cancelled
 
     def _upload(self, transfer_id: str, request: TransferRequested, source: BinaryIO) -> Upload:
         size, hashes = request.size, request.hashes

@@ -37,8 +37,8 @@ def safe_deletions(
 
     `destinations` are the observation's selected configurations by id, `transfers` all transfers of these files by
     id. One copy that is wanted and not completed with an equal checksum, or a calibrated file that is still expected,
-    keeps every file. Of the rest, those go that a destination asking for deletion has received. Nobody waits for
-    cancelled transfers.
+    keeps every file; so does a copy that was found missing or changed since (S60). Of the rest, those go that a
+    destination asking for deletion has received. Nobody waits for cancelled transfers.
     """
     files = tuple(files)
     selected = {config_id: config for config_id, config in destinations.items() if config.exists and not config.deleted}
@@ -50,7 +50,7 @@ def safe_deletions(
             if requested is None and config.settings.wants(file.content):
                 return ()
     living = {name: transfer for name, transfer in transfers.items() if transfer.status != "cancelled"}
-    if any(not _verified(transfer) for transfer in living.values()):
+    if any(not transfer.delivered for transfer in living.values()):
         return ()
     safe = []
     for file in files:
@@ -78,7 +78,9 @@ def still_wanted(
     """
     selected = {config_id: config for config_id, config in destinations.items() if config.exists and not config.deleted}
     for name, transfer in sorted(transfers.items()):
-        if transfer.status != "cancelled" and not _verified(transfer):
+        if transfer.status == "completed" and transfer.copy in ("missing", "changed"):
+            return f"the copy of the transfer {name} is {transfer.copy}"
+        if transfer.status != "cancelled" and not transfer.delivered:
             return f"the transfer {name} is {transfer.status.replace('_', ' ')}"
     for config_id, config in selected.items():
         if expects_calibration and config.settings.wants("calibrated"):
@@ -87,7 +89,3 @@ def still_wanted(
             if config.settings.wants(file.content) and transfer_id(file.version_id, config_id) not in transfers:
                 return f"{config_id} is to get it still"
     return ""
-
-
-def _verified(transfer: Transfer) -> bool:
-    return transfer.status == "completed" and transfer.completed is not None and bool(transfer.completed.verified)

@@ -17,10 +17,18 @@ FileContent = Literal["raw", "calibrated", "raw_and_calibrated"]
 Content = Literal["raw", "calibrated"]
 CONSENTED: frozenset[Provider] = frozenset({"dropbox", "google_drive"})
 """Providers whose account's owner authorizes us on a page of theirs (OAuth 2.0); the credentials alone open nothing."""
+MOST_TRANSFERS = 32
+"""The largest limit of concurrent transfers; without a limit the number of workers is one."""
+LEAST_BYTES_PER_SECOND = 64 * 1024
+"""The smallest limit of bandwidth: below it, a chunk of 8 MiB would wait for more than two minutes."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What an owner can set (S11–S17). `destination_path` is a normalised folder that begins with a slash."""
+    """What an owner can set (S11–S17, S59). `destination_path` is a normalised folder that begins with a slash.
+
+    `max_transfers` and `max_bytes_per_second` hold for all transfers to the destination together, whichever worker
+    carries them; None is no limit. They count from now on, also for transfers that were requested before.
+    """
 
     display_name: str
     destination_path: str = "/"
@@ -28,6 +36,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     comment: str = ""
     file_content: FileContent = "raw"
     delete_from_server: bool = False
+    max_transfers: int | None = None
+    max_bytes_per_second: int | None = None
 
     def wants(self, content: Content) -> bool:
         """Whether such files go to this destination."""
@@ -185,9 +195,17 @@ def fold(history: Iterable[Recorded]) -> StorageConfig:
 
 
 def check_settings(settings: Settings) -> None:
-    """Raise InvalidInput when a setting breaks its rule (S11; paths are checked in domain/destination_paths)."""
+    """Raise InvalidInput when a setting breaks its rule (S11, S59; paths are checked in domain/destination_paths)."""
     if not 1 <= len(settings.display_name.strip()) <= 200:
         raise InvalidInput("The display name has 1 to 200 characters.", field="display_name")
+    most = settings.max_transfers
+    if most is not None and not 1 <= most <= MOST_TRANSFERS:
+        raise InvalidInput(f"max_transfers is a number from 1 to {MOST_TRANSFERS}, or null.", field="max_transfers")
+    rate = settings.max_bytes_per_second
+    if rate is not None and not LEAST_BYTES_PER_SECOND <= rate < 1 << 53:
+        raise InvalidInput(
+            f"max_bytes_per_second is at least {LEAST_BYTES_PER_SECOND}, or null.", field="max_bytes_per_second"
+        )
 
 
 def edit(

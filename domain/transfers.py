@@ -4,6 +4,9 @@ pending ──start──▶ in_progress ──complete──▶ completed
    ▲  ◀─attempt failed / interrupted─┘  │
    │                                    └──last attempt, or no retry can mend it──▶ failed ──retry──▶ pending
    └─hold / release: pending, but waiting for the destination          any of these ──cancel──▶ cancelled
+
+A completed one can be checked on demand (S60): is the copy still there and unchanged? One that is missing can be
+delivered again, as a failed transfer can be retried.
 """
 
 from __future__ import annotations
@@ -20,8 +23,11 @@ from domain.hashes import Hashes
 from domain.storage_configs import Content, Provider
 
 Status = Literal["pending", "in_progress", "completed", "failed", "cancelled"]
+CopyState = Literal["verified", "missing", "changed"]
 RETRY_SCHEDULE: tuple[float, ...] = (300.0, 600.0, 1200.0)
 """Seconds to wait after the 1st, 2nd and 3rd failure; the one after them is final (S43)."""
+UPKEEP_STREAM = "upkeep:transfers"
+"""Where TransferRecordsExpired is told."""
 PAUSE_LIMIT = timedelta(days=7)
 """How long a transfer waits for a destination that is full or over a limit (S46)."""
 
@@ -126,9 +132,49 @@ class TransferCancelled(Event, frozen=True, kw_only=True):
 
 
 class TransferRetried(Event, frozen=True, kw_only=True):
-    """Somebody asked for another round of attempts (S47)."""
+    """Somebody asked for another round of attempts (S47), or to deliver a missing copy again (S60)."""
 
     topic: ClassVar[str] = "transfer.retried"
+
+
+class TransferCheckRequested(Event, frozen=True, kw_only=True):
+    """Somebody wants to know whether the copy is still there and unchanged (S60)."""
+
+    topic: ClassVar[str] = "transfer.check_requested"
+
+
+class TransferChecked(Event, frozen=True, kw_only=True):
+    """What was found of the copy. `verified` names the hashes that equal ours; `reason` says what differs."""
+
+    topic: ClassVar[str] = "transfer.checked"
+    outcome: CopyState
+    verified: dict[str, str] = msgspec.field(default_factory=dict)
+    reason: str = ""
+
+
+class TransferCheckFailed(Event, frozen=True, kw_only=True):
+    """The destination could not be asked; it is asked again at `next_check_at` (UTC), or not by itself (None)."""
+
+    topic: ClassVar[str] = "transfer.check_failed"
+    failures: int
+    reason: str
+    error: str
+    next_check_at: datetime | None = None
+
+
+class TransferCleared(Event, frozen=True, kw_only=True):
+    """Somebody has seen that it failed, or that its copy is lost, and wants it out of the lists (S56). Nothing else
+    changes: the copy is as wanted and as absent as before."""
+
+    topic: ClassVar[str] = "transfer.cleared"
+
+
+class TransferRecordsExpired(Event, frozen=True, kw_only=True):
+    """The records of transfers that were completed before a time (UTC) leave the read model (S56), all but those that
+    are being checked or whose copy is lost. In a stream of its own; the transfers' streams stay."""
+
+    topic: ClassVar[str] = "transfer.records_expired"
+    completed_before: datetime
 
 
 class Transfer(msgspec.Struct, frozen=True):
@@ -136,6 +182,8 @@ class Transfer(msgspec.Struct, frozen=True):
 
     `attempts` counts all starts, `failures` those that failed since the last manual retry. `paused_since` is when it
     began to wait for a destination that is full or limited; trying in vain now and then doesn't end that wait.
+    `copy` is what the last check found of the copy; `checking` whether one is asked for, `check_failures` how often the
+    destination could not be asked for it, `next_check_at` when it is asked again.
     """
 
     request: TransferRequested | None = None
@@ -149,7 +197,18 @@ class Transfer(msgspec.Struct, frozen=True):
     next_attempt_at: datetime | None = None
     completed: TransferCompleted | None = None
     reason: str = ""
+    copy: CopyState | None = None
+    checking: bool = False
+    check_failures: int = 0
+    next_check_at: datetime | None = None
+    cleared: bool = False
     stream_version: int = 0
+
+    @property
+    def delivered(self) -> bool:
+        """Whether a copy with an equal checksum is there, as far as we know: nobody has found it gone or changed."""
+        proved = self.completed is not None and bool(self.completed.verified)
+        return self.status == "completed" and proved and self.copy not in ("missing", "changed")
 
 
 def transfer_id(version_id: int, storage_config: str) -> str:
@@ -198,7 +257,26 @@ def evolve(transfer: Transfer, recorded: Recorded) -> Transfer:
         case TransferCancelled() as event:
             return replace(transfer, status="cancelled", held=False, reason=event.reason, next_attempt_at=None)
         case TransferRetried():
-            return replace(transfer, status="pending", failures=0, held=False, next_attempt_at=None, reason="")
+            return replace(
+                _unchecked(transfer),
+                status="pending",
+                failures=0,
+                held=False,
+                next_attempt_at=None,
+                reason="",
+                completed=None,
+                copy=None,
+                cleared=False,
+            )
+        case TransferCleared():
+            return replace(transfer, cleared=True)
+        case TransferCheckRequested():
+            return replace(_unchecked(transfer), checking=True)
+        case TransferChecked() as event:
+            return replace(_unchecked(transfer), copy=event.outcome)
+        case TransferCheckFailed() as event:
+            again = event.next_check_at
+            return replace(transfer, checking=again is not None, check_failures=event.failures, next_check_at=again)
         case _:
             return transfer
 
@@ -316,10 +394,65 @@ def cancel(transfer: Transfer, reason: str) -> tuple[Event, ...]:
 
 
 def retry(transfer: Transfer) -> tuple[Event, ...]:
-    """Decide on a manual retry of a failed transfer (S47)."""
+    """Decide on a manual retry of a failed transfer (S47), or of one whose copy is missing (S60)."""
+    if transfer.status == "completed" and transfer.copy == "missing":
+        return (TransferRetried(),)
     if transfer.status != "failed":
-        raise NotAllowedNow(f"The transfer is {transfer.status}; only a failed one can be retried.")
+        raise NotAllowedNow(
+            f"The transfer is {transfer.status}; only a failed one can be retried, or one whose copy is missing."
+        )
     return (TransferRetried(),)
+
+
+def clear(transfer: Transfer) -> tuple[Event, ...]:
+    """Decide on taking a failed or lost one out of the lists (S56); it can still be retried."""
+    lost = transfer.status == "completed" and transfer.copy in ("missing", "changed")
+    if transfer.status != "failed" and not lost:
+        raise NotAllowedNow(
+            f"The transfer is {transfer.status}; only a failed one can be cleared, or one whose copy is lost."
+        )
+    return () if transfer.cleared else (TransferCleared(),)
+
+
+def request_check(transfer: Transfer) -> tuple[Event, ...]:
+    """Decide on a wish to check the copy (S60); asking again before it is done changes nothing."""
+    if transfer.status != "completed":
+        raise NotAllowedNow(f"The transfer is {transfer.status}; only a completed one has a copy to check.")
+    return () if transfer.checking else (TransferCheckRequested(),)
+
+
+def check_is_due(transfer: Transfer, now: datetime) -> bool:
+    """Whether a worker should look at the copy now."""
+    return transfer.checking and (transfer.next_check_at is None or transfer.next_check_at <= now)
+
+
+def checked(transfer: Transfer, found: TransferChecked) -> tuple[Event, ...]:
+    """Decide on what a check found; nothing when another worker has told already, or the copy is on its way again."""
+    return (found,) if transfer.status == "completed" and transfer.checking else ()
+
+
+def fail_check(
+    transfer: Transfer,
+    *,
+    reason: str,
+    error: str,
+    now: datetime,
+    passing: bool,
+    schedule: Sequence[float] = RETRY_SCHEDULE,
+    retry_after: float | None = None,
+) -> tuple[Event, ...]:
+    """Decide on a destination that could not be asked. A `passing` fault is tried again as an upload's would be."""
+    if transfer.status != "completed" or not transfer.checking:
+        return ()
+    failures = transfer.check_failures + 1
+    again = None
+    if passing and failures <= len(schedule):
+        again = now + timedelta(seconds=max(schedule[failures - 1], retry_after or 0.0))
+    return (TransferCheckFailed(failures=failures, reason=reason, error=error, next_check_at=again),)
+
+
+def _unchecked(transfer: Transfer) -> Transfer:
+    return msgspec.structs.replace(transfer, checking=False, check_failures=0, next_check_at=None)
 
 
 def _must_run(transfer: Transfer, attempt: int) -> None:

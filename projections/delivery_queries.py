@@ -17,7 +17,9 @@ Rows = list[dict[str, Any]]
 _TRANSFER = (
     "SELECT t.number, t.id, t.status, t.held, t.attempts, t.failures, t.next_attempt_at, t.bytes_sent, t.bytes_total, "
     "t.destination_path, nullif(t.error, '') AS error, t.storage_config, t.provider, t.observation, t.frame, "
-    "t.frame_id, t.content, t.verified, t.requested_at, t.completed_at FROM read_transfers.transfer t"
+    "t.frame_id, t.content, t.verified, t.requested_at, t.completed_at, nullif(t.copy, '') AS copy, "
+    "t.checked_at, t.checking, t.next_check_at, nullif(t.check_reason, '') AS check_reason "
+    "FROM read_transfers.transfer t"
 )
 _CONFIG = (
     "SELECT c.number, c.id, c.owner, c.provider, c.scope, c.scope_id, c.settings, c.options, c.enabled, c.created_at, "
@@ -37,7 +39,7 @@ class DeliveryQueries:
     ) -> Rows:
         """Transfers of the observations that the viewer may see and of the destinations that they manage; `filters` are
         columns."""
-        conditions = ["t.number < %s"]
+        conditions = ["t.number < %s", "t.status <> 'cleared'"]
         parameters: list[Any] = [below]
         if transfer is not None:
             conditions.append("t.id = %s")
@@ -56,6 +58,16 @@ class DeliveryQueries:
         statement = f"{_TRANSFER} WHERE {' AND '.join(conditions)} ORDER BY t.number DESC LIMIT %s"
         return await self._rows(statement, *parameters, limit)
 
+    async def unlisted(self, frame: str) -> list[str]:
+        """Ids of the transfers of a frame's files that are in no list any more: cleared, or completed long ago."""
+        rows = await self._rows(
+            "SELECT id FROM read_transfers.transfer WHERE frame = %s AND status = 'cleared' UNION ALL "
+            "SELECT 'v' || version_id || '-' || storage_config FROM read_transfers.delivered_copy WHERE frame = %s",
+            frame,
+            frame,
+        )
+        return [row["id"] for row in rows]
+
     async def configs(self, viewer: Principal, *, below: int, limit: int, config: str | None = None) -> Rows:
         """The storage configurations that the viewer may see, each with its transfers counted by status."""
         conditions = ["c.number < %s", "NOT c.deleted"]
@@ -71,7 +83,7 @@ class DeliveryQueries:
         )
         counts = await self._rows(
             "SELECT storage_config, status, count(*) AS n FROM read_transfers.transfer WHERE storage_config = ANY(%s) "
-            "GROUP BY 1, 2",
+            "AND status <> 'cleared' GROUP BY 1, 2",
             [row["id"] for row in rows],
         )
         for row in rows:

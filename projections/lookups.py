@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -11,11 +12,24 @@ from psycopg_pool import ConnectionPool
 
 from domain.errors import RetryLater
 from domain.groups import GroupKind
+from projections.transfers import EXPIRED
 
 WAIT_SECONDS = 5.0
 POLL_SECONDS = 0.005
 LARGEST_NUMBER = 2_147_483_647
 """Of an observation, as the OCS has them."""
+_DUE = """
+SELECT t.id FROM (
+    SELECT id, number FROM read_transfers.transfer
+    WHERE status = 'pending' AND NOT held AND coalesce(next_attempt_at, '-infinity') <= now()
+    UNION ALL
+    SELECT id, number FROM read_transfers.transfer WHERE checking AND coalesce(next_check_at, '-infinity') <= now()
+) t
+WHERE NOT EXISTS (SELECT 1 FROM procrastinate.procrastinate_jobs j
+                  WHERE j.status = 'todo' AND j.args ->> 'transfer' = t.id)
+AND NOT EXISTS (SELECT 1 FROM starferry.waiting_transfer w WHERE w.transfer = t.id)
+ORDER BY t.number LIMIT 1000
+"""
 
 
 class ReadModelLookups:
@@ -62,21 +76,30 @@ class ReadModelLookups:
         statement = "SELECT id FROM read_transfers.transfer WHERE storage_config = %s AND status = 'failed'"
         return [row[0] for row in self._rows("transfers", at_least, statement, storage_config)]
 
+    def completed_transfers(
+        self, *, storage_config: str | None = None, observation: str | None = None, at_least: int
+    ) -> Sequence[str]:
+        """See TransferLookup."""
+        column, value = ("observation", observation) if storage_config is None else ("storage_config", storage_config)
+        statement = (
+            f"SELECT id FROM read_transfers.transfer WHERE {column} = %s AND status = 'completed' ORDER BY number"
+        )
+        return [row[0] for row in self._rows("transfers", at_least, statement, value)]
+
+    def expired_records(self, completed_before: datetime) -> int:
+        """See TransferLookup."""
+        statement = f"SELECT count(*) FROM read_transfers.transfer WHERE {EXPIRED}"
+        count: int = self._rows("transfers", 0, statement, completed_before)[0][0]
+        return count
+
     def running_transfers(self) -> Sequence[tuple[str, int, str]]:
         """See TransferLookup."""
         statement = "SELECT id, attempts, worker FROM read_transfers.transfer WHERE status = 'in_progress'"
         return self._rows("transfers", 0, statement)
 
     def due_transfers(self) -> Sequence[str]:
-        """See TransferLookup. Those without a queued job, the oldest thousand."""
-        rows = self._rows(
-            "transfers",
-            0,
-            "SELECT t.id FROM read_transfers.transfer t WHERE t.status = 'pending' AND NOT t.held "
-            "AND coalesce(t.next_attempt_at, '-infinity') <= now() AND NOT EXISTS (SELECT 1 FROM "
-            "procrastinate.procrastinate_jobs j WHERE j.status = 'todo' AND j.args ->> 'transfer' = t.id) "
-            "ORDER BY t.number LIMIT 1000",
-        )
+        """See TransferLookup. Those without a queued job that don't wait for a place, the oldest thousand."""
+        rows = self._rows("transfers", 0, _DUE)
         return [row[0] for row in rows]
 
     def held_transfers(self) -> Sequence[tuple[str, str]]:

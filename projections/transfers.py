@@ -8,11 +8,16 @@ from domain.event import Recorded
 from domain.transfers import (
     TransferAttemptFailed,
     TransferCancelled,
+    TransferChecked,
+    TransferCheckFailed,
     TransferCheckpointed,
+    TransferCheckRequested,
+    TransferCleared,
     TransferCompleted,
     TransferFailed,
     TransferHeld,
     TransferInterrupted,
+    TransferRecordsExpired,
     TransferReleased,
     TransferRequested,
     TransferRetried,
@@ -27,7 +32,13 @@ CREATE TABLE transfer (
     requested_at timestamptz NOT NULL, completed_at timestamptz, next_attempt_at timestamptz,
     storage_config text NOT NULL, provider text NOT NULL, observation text, frame text NOT NULL,
     frame_id int NOT NULL, version_id int NOT NULL, content text NOT NULL, owner text NOT NULL,
-    destination_path text NOT NULL, error text NOT NULL, worker text NOT NULL, verified text NOT NULL
+    destination_path text NOT NULL, error text NOT NULL, worker text NOT NULL, verified text NOT NULL,
+    copy text NOT NULL DEFAULT '', checked_at timestamptz, checking boolean NOT NULL DEFAULT false,
+    next_check_at timestamptz, check_reason text NOT NULL DEFAULT ''
+);
+CREATE TABLE delivered_copy (
+    number bigint NOT NULL, version_id int NOT NULL, frame text NOT NULL, storage_config text NOT NULL,
+    provider text NOT NULL, owner text NOT NULL, destination_path text NOT NULL
 );
 """
 
@@ -38,11 +49,27 @@ CREATE INDEX transfer_observation ON transfer (observation, number DESC);
 CREATE INDEX transfer_owner ON transfer (owner, number DESC);
 CREATE INDEX transfer_frame ON transfer (frame);
 CREATE INDEX transfer_open ON transfer (status, held, next_attempt_at) WHERE status IN ('pending', 'in_progress');
+CREATE INDEX transfer_completed ON transfer (completed_at) WHERE status = 'completed';
+CREATE INDEX delivered_copy_frame ON delivered_copy (frame);
+CREATE INDEX transfer_checking ON transfer (next_check_at) WHERE checking;
 """
+
+EXPIRED = "status = 'completed' AND completed_at < %s AND NOT checking AND copy NOT IN ('missing', 'changed')"
+"""Which rows TransferRecordsExpired means."""
+
+_EXPIRE = f"""
+WITH gone AS (DELETE FROM transfer WHERE {EXPIRED} RETURNING *)
+INSERT INTO delivered_copy
+SELECT number, version_id, frame, storage_config, provider, owner, destination_path FROM gone
+""".encode()
 
 
 class TransfersProjection:
-    """See the module. `number` is the position of the request: newest first, and the cursor of lists."""
+    """See the module. `number` is the position of the request: newest first, and the cursor of lists.
+
+    One that was cleared has the status `cleared` here and is in no list; it is still what it was to the aggregate. Of
+    records that expired `delivered_copy` keeps where the copy is (S55).
+    """
 
     name = "transfers"
     tables = TABLES
@@ -61,6 +88,11 @@ class TransfersProjection:
             TransferReleased,
             TransferCancelled,
             TransferRetried,
+            TransferCheckRequested,
+            TransferChecked,
+            TransferCheckFailed,
+            TransferCleared,
+            TransferRecordsExpired,
         )
     )
 
@@ -116,7 +148,31 @@ class TransfersProjection:
             case TransferCancelled() as event:
                 change("status = 'cancelled', held = false, error = %s, next_attempt_at = NULL", event.reason)
             case TransferRetried():
-                change("status = 'pending', held = false, failures = 0, error = '', next_attempt_at = NULL")
+                change(
+                    "status = 'pending', held = false, failures = 0, error = '', next_attempt_at = NULL, "
+                    "completed_at = NULL, verified = '', copy = '', checked_at = NULL, checking = false, "
+                    "next_check_at = NULL, check_reason = ''"
+                )
+            case TransferCleared():
+                change("status = 'cleared'")
+            case TransferRecordsExpired() as event:
+                cursor.execute(_EXPIRE, (event.completed_before,))
+            case TransferCheckRequested():
+                change("checking = true, next_check_at = NULL")
+            case TransferChecked() as event:
+                change(
+                    "copy = %s, checked_at = %s, checking = false, next_check_at = NULL, check_reason = %s",
+                    event.outcome,
+                    recorded.at,
+                    event.reason,
+                )
+            case TransferCheckFailed() as event:
+                change(
+                    "checking = %s, next_check_at = %s, check_reason = %s",
+                    event.next_check_at is not None,
+                    event.next_check_at,
+                    event.reason,
+                )
             case _:
                 pass
 

@@ -62,6 +62,13 @@ class DropboxDestination:
             raise GiveUp(f"A folder is already at {upload.path}; it was left as it is.")
         return _arrived(upload, found)
 
+    def look(self, upload: Upload, remote_id: str) -> Arrived | None:  # noqa: ARG002
+        """See the port. By its path: what was moved or renamed there is missing."""
+        arrived = self.find(upload)
+        if arrived is None:
+            self._reach()
+        return arrived
+
     def begin(self, upload: Upload, resume: Session | None) -> Session:
         """See the port. Raises GiveUp when another file is there."""
         if upload.size <= self.chunk_size:

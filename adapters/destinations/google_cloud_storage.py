@@ -76,6 +76,14 @@ class GcsDestination:
                 {"generation": blob.generation, "size": blob.size, "crc32c": blob.crc32c, "md5Hash": blob.md5_hash},
             )
 
+    def look(self, upload: Upload, remote_id: str) -> Arrived | None:  # noqa: ARG002
+        """See the port. Google answers alike for a missing object and a missing bucket; asking for our rights on the
+        bucket tells them apart. Raises GiveUp when the bucket is gone."""
+        arrived = self.find(upload)
+        if arrived is None:
+            self._reach_bucket()
+        return arrived
+
     def begin(self, upload: Upload, resume: Session | None) -> Session:
         """See the port. Raises GiveUp when another object is there and the provider says so this early."""
         with classified():

@@ -68,6 +68,15 @@ class DriveDestination:
         arrived = [_arrived(upload, one) for one in found]
         return next((one for one in arrived if _equal(upload, one)), arrived[0] if arrived else None)
 
+    def look(self, upload: Upload, remote_id: str) -> Arrived | None:
+        """See the port. By its id, so that it may have been moved or renamed; else by its name, for somebody may have
+        put it back."""
+        with classified():
+            found = self._by_id(remote_id)
+        if found is not None and not found.get("trashed"):
+            return _arrived(upload, found)
+        return self.find(upload)
+
     def begin(self, upload: Upload, resume: Session | None) -> Session:
         """See the port. Raises GiveUp when another file is there."""
         with classified():

@@ -14,18 +14,27 @@ from adapters.jobs.queue import CARRY, QUEUE, SEARCH_PATH
 logger = structlog.get_logger()
 
 
+LOOKERS = 2
+"""Threads beyond those that can carry at a time: a job is looked at, and put where it waits, however many carry."""
+GO_ON_SECONDS = 1.0
+"""How soon a worker with a free place sees what waits because others' places, not its own, were taken."""
+
+
 async def run_worker(
     conninfo: str,
     carry: Callable[[str], None],
     sweep: Callable[[], dict[str, int]],
     *,
-    concurrency: int = 4,
+    go_on: Callable[[], None],
+    places: int = 8,
     sweep_seconds: float = 60.0,
 ) -> None:
-    """Work until cancelled. `carry` and `sweep` block and run in threads of their own."""
+    """Work until cancelled. `carry`, `go_on` and `sweep` block and run in threads of their own; of the first two, no
+    more than `places` at a time are expected to take long."""
     connector = procrastinate.PsycopgConnector(conninfo=conninfo, kwargs={"options": SEARCH_PATH}, min_size=1)
     app = procrastinate.App(connector=connector)
-    carriers = ThreadPoolExecutor(concurrency, thread_name_prefix="carry")
+    carriers = ThreadPoolExecutor(places + LOOKERS, thread_name_prefix="carry")
+    going_on: set[asyncio.Future[None]] = set()
 
     @app.task(name=CARRY, queue=QUEUE)
     async def carry_transfer(transfer: str) -> None:
@@ -41,12 +50,25 @@ async def run_worker(
                 logger.exception("sweep failed; the next one follows")
             await asyncio.sleep(sweep_seconds)
 
+    async def keep_going_on() -> None:
+        while True:
+            if len(going_on) < places:
+                begun = asyncio.get_running_loop().run_in_executor(carriers, go_on)
+                going_on.add(begun)
+                begun.add_done_callback(_ended)
+            await asyncio.sleep(GO_ON_SECONDS)
+
+    def _ended(ended: asyncio.Future[None]) -> None:
+        going_on.discard(ended)
+        if not ended.cancelled() and (error := ended.exception()) is not None:
+            logger.warning("what waits for a place could not be carried on", error=type(error).__name__)
+
     async with app.open_async():
-        sweeping = asyncio.create_task(keep_sweeping())
+        others = [asyncio.create_task(keep_sweeping()), asyncio.create_task(keep_going_on())]
         try:
             await app.run_worker_async(
                 queues=[QUEUE],
-                concurrency=concurrency,
+                concurrency=places + LOOKERS,
                 delete_jobs="always",
                 listen_notify=True,
                 fetch_job_polling_interval=5.0,
@@ -54,5 +76,6 @@ async def run_worker(
                 shutdown_graceful_timeout=5.0,
             )
         finally:
-            sweeping.cancel()
+            for other in others:
+                other.cancel()
             carriers.shutdown(wait=False, cancel_futures=True)

@@ -20,6 +20,7 @@ from api.cli import (
     retention,
     run,
     throttles,
+    transfers,
 )
 from domain.errors import StarferryError
 
@@ -51,6 +52,7 @@ for command in (
     events.history,
     configuration.config,
     keys.keys,
+    transfers.transfers,
     aggregates.cacheaggregates,
 ):
     cli.add_command(command)

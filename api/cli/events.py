@@ -100,7 +100,12 @@ def show(told: Sequence[Entry], as_json: bool) -> None:
 
 def _transfers_of(core: Core, basename: str) -> list[str]:
     with core.pool.connection() as connection:
-        rows = connection.execute("SELECT id FROM read_transfers.transfer WHERE frame = %s", (basename,)).fetchall()
+        rows = connection.execute(
+            "SELECT id FROM read_transfers.transfer WHERE frame = %(frame)s UNION ALL "
+            "SELECT 'v' || version_id || '-' || storage_config FROM read_transfers.delivered_copy "
+            "WHERE frame = %(frame)s",
+            {"frame": basename},
+        ).fetchall()
     return [row[0] for row in rows]
 
 

@@ -18,8 +18,9 @@ from api.cli.opening import data_option, opened, settings_for
 from api.cli.stopping import Stop
 from api.cli.supervisor import Supervisor, only_one
 from api.database import kept_database, opened_database
-from api.operations import periodic_retention
+from api.operations import periodic_retention, transfer_expiry
 from api.settings import Settings
+from application.fair_share import places_for
 
 logger = structlog.get_logger()
 
@@ -80,10 +81,11 @@ def worker(data: Path | None) -> None:
     with opened(data) as core:
         identity = WorkerIdentity(core.conninfo)
         ferry, sweep, retention = core.ferry(identity.name), core.sweep(), periodic_retention(core)
+        expiry = transfer_expiry(core)
 
         def settle_and_sweep() -> dict[str, int]:
             ferry.settle()
-            return {**sweep.run(), "expired": retention.run()}
+            return {**sweep.run(), "expired": retention.run(), "forgotten": expiry.run()}
 
         try:
             asyncio.run(
@@ -92,7 +94,8 @@ def worker(data: Path | None) -> None:
                         core.conninfo,
                         ferry.carry,
                         settle_and_sweep,
-                        concurrency=core.settings["STARFERRY_WORKERS"],
+                        go_on=ferry.go_on,
+                        places=places_for(core.settings["STARFERRY_WORKERS"]),
                         sweep_seconds=core.settings["STARFERRY_SWEEP_SECONDS"],
                     )
                 )

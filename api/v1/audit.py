@@ -10,6 +10,7 @@ from litestar.params import FromPath
 from api.ocs.filters import moment
 from api.serving import AnyRequest, in_thread, serving_of
 from api.v1.answers import json_answer
+from application.commands.transfers import may_see_transfer
 from application.history import entries, frame_life, stream_history
 from application.permissions import Principal, must_be_known, must_be_superuser
 from domain.errors import InvalidInput, NotFound
@@ -27,7 +28,11 @@ async def audit(request: AnyRequest, kind: FromPath[str], name: FromPath[str]) -
     core = serving.core
     if kind == "frame":
         rows = await serving.deliveries.transfers(viewer, {"frame": name}, below=2**62, limit=1000)
-        history = await in_thread(frame_life, core.log, [row["id"] for row in rows], name, at=at)
+        ids = [row["id"] for row in rows]
+        for transfer in await serving.deliveries.unlisted(name):
+            if viewer.is_superuser or await in_thread(may_see_transfer, core.log, viewer, transfer):
+                ids.append(transfer)
+        history = await in_thread(frame_life, core.log, ids, name, at=at)
     else:
         history = await in_thread(stream_history, core.log, kind, name, at=at)
     return json_answer({"kind": kind, "id": name, "results": history})
@@ -57,7 +62,7 @@ async def _must_see(request: AnyRequest, viewer: Principal, kind: str, name: str
             case "frame":
                 return await serving.frames.by_basename(name, viewer, serving.core.clock.now(), serving.link(request))
             case "transfer":
-                return await serving.deliveries.transfers(viewer, {}, below=2**62, limit=1, transfer=name)
+                return await in_thread(may_see_transfer, serving.core.log, viewer, name)
             case "observation":
                 return await serving.deliveries.observations(viewer, below=2**62, limit=1, observation=name)
             case "storage_config":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from api.openapi import TEXT, Answer, Body, Operation, Parameter, array, named, record, ref
+from api.openapi import TEXT, WHOLE, Answer, Body, Operation, Parameter, array, named, record, ref
 from api.v1.description_parts import PAGING, POSITION, listed, problem
-from api.v1.transfers import FILTERS, STATUSES
+from api.v1.transfers import COPIES, FILTERS, STATUSES
+
+_CHECKING = Answer("How many copies are going to be checked.", record({"checking": WHOLE}))
 
 
 def observations() -> list[Operation]:
@@ -45,6 +47,15 @@ def observations() -> list[Operation]:
                 200: Answer("What is selected now.", record({"id": TEXT, "destinations": array(TEXT)})),
                 409: problem("A destination can't be selected."),
             },
+            who="known",
+        ),
+        Operation(
+            method="post",
+            path="/api/v1/observations/{observation}/verify",
+            tag="observations",
+            summary="Have all copies of its files checked, at whatever destination.",
+            parameters=one,
+            answers={202: _CHECKING},
             who="known",
         ),
     ]
@@ -146,14 +157,33 @@ def storage() -> list[Operation]:
             answers={200: Answer("How many, or which.", record({"retried": {}}))},
             who="known",
         ),
+        Operation(
+            method="post",
+            path=path + "/{config_id}/clear-failed",
+            tag="storage",
+            summary="Take all failed transfers of this destination out of the lists.",
+            parameters=one,
+            answers={200: Answer("Which.", record({"cleared": array(TEXT)}))},
+            who="known",
+        ),
+        Operation(
+            method="post",
+            path=path + "/{config_id}/verify",
+            tag="storage",
+            summary="Have all copies at this destination checked.",
+            parameters=one,
+            answers={202: _CHECKING, 409: problem("It has been deleted.")},
+            who="known",
+        ),
     ]
 
 
 def transfers() -> list[Operation]:
     """Files on their way."""
     one = named("transfer")
+    choices = {"status": STATUSES, "copy": COPIES}
     filters = [
-        Parameter(name, {"type": "string", "enum": list(STATUSES)} if name == "status" else TEXT, "Exactly this.")
+        Parameter(name, {"type": "string", "enum": list(choices[name])} if name in choices else TEXT, "Exactly this.")
         for name in FILTERS
     ]
     shown = Answer("The transfer.", ref("Transfer"))
@@ -180,8 +210,27 @@ def transfers() -> list[Operation]:
                 who="known",
             )
             for verb, summary in (
-                ("retry", "Queue a failed transfer again, with a fresh attempt counter."),
+                ("retry", "Queue a failed transfer again, with a fresh attempt counter; or one whose copy is missing."),
                 ("cancel", "Cancel a transfer that is pending or running."),
             )
+        ),
+        Operation(
+            method="post",
+            path=path + "/{transfer}/clear",
+            tag="transfers",
+            summary="Take a failed transfer, or one whose copy is lost, out of the lists. It can still be retried.",
+            parameters=one,
+            answers={204: Answer("It is in no list."), 409: problem("It isn't failed, nor its copy lost.")},
+            who="known",
+        ),
+        Operation(
+            method="post",
+            path=path + "/{transfer}/verify",
+            tag="transfers",
+            summary="Have the copy checked: is it still there and unchanged?",
+            description="A worker asks the destination. Until it has, `checking` is true; `copy` says what it found.",
+            parameters=one,
+            answers={202: shown, 409: problem("It isn't completed.")},
+            who="known",
         ),
     ]

@@ -7,7 +7,7 @@ from api.v1.groups import GroupBody, MemberBody, NameBody, OwnerBody
 from api.v1.ingest import CalibrationReport
 from api.v1.observations import DestinationsBody, ObservationBody
 from api.v1.storage_configs import ConfigBody, ConfigPatch
-from api.v1.transfers import STATUSES
+from api.v1.transfers import COPIES, STATUSES
 from application.history import Entry
 from projections.frames.thumbnails import ThumbnailRow
 
@@ -46,6 +46,11 @@ def schemas() -> dict[str, Schema]:
             "content": TEXT,
             "requested_at": MOMENT,
             "completed_at": nullable(MOMENT),
+            "copy": nullable({"type": "string", "enum": list(COPIES)}),
+            "checked_at": nullable(MOMENT),
+            "checking": TRUTH,
+            "next_check_at": nullable(MOMENT),
+            "check_reason": nullable(TEXT),
         }
     )
     submitted = record({**name, "name": TEXT, "owner": TEXT, "project": TEXT, "target": TEXT})
@@ -95,6 +100,8 @@ def schemas() -> dict[str, Schema]:
                 "path_template": TEXT,
                 "file_content": TEXT,
                 "delete_from_server": TRUTH,
+                "max_transfers": nullable(WHOLE),
+                "max_bytes_per_second": nullable(WHOLE),
                 "enabled": TRUTH,
                 "comment": TEXT,
                 "credentials_set": array(TEXT),

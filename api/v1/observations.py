@@ -12,6 +12,7 @@ from adapters.ids import new_id
 from api.read_gate import HEADER
 from api.serving import AnyRequest, cause, in_thread, serving_of
 from api.v1.answers import body_of, json_answer, listing, window
+from application.commands.checks import check_observation
 from application.commands.observations import NewObservation, select_destinations, submit_observation
 from application.permissions import must_be_known
 from domain.errors import NotFound
@@ -102,6 +103,18 @@ async def change_destinations(request: AnyRequest, observation: FromPath[str]) -
     serving.gate.wrote(principal.username, position)
     answer = {"id": observation, "destinations": body.destinations}
     return json_answer(answer, headers={HEADER: str(position)})
+
+
+@post("/observations/{observation:str}/verify", status_code=202)
+async def verify_copies(request: AnyRequest, observation: FromPath[str]) -> Response[bytes]:
+    """Have all copies of its files checked; what is found comes with each transfer."""
+    serving = serving_of(request)
+    principal = await serving.viewer(request)
+    core = serving.core
+    why = cause(principal, "api")
+    asked = await in_thread(check_observation, core.log, core.lookups, core.clock, why, principal, observation)
+    serving.gate.wrote(principal.username, await in_thread(core.log.head))
+    return json_answer({"checking": asked}, status=202)
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from api.read_gate import HEADER
 from api.serving import AnyRequest, Serving, cause, in_thread, serving_of
 from api.v1.answers import body_of, json_answer, listing, window
 from application.access import manage_config
+from application.commands.checks import check_config
 from application.commands.storage_configs import (
     ConfigChange,
     NewStorageConfig,
@@ -22,7 +23,7 @@ from application.commands.storage_configs import (
     edit_storage_config,
     test_storage_config,
 )
-from application.commands.transfers import retry_failed_of_config
+from application.commands.transfers import clear_failed_of_config, retry_failed_of_config
 from application.permissions import Principal, must_be_known
 from domain.errors import Conflict, NotFound
 from domain.storage_configs import FileContent, Provider, Scope, Settings
@@ -40,6 +41,8 @@ class ConfigBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     path_template: str = ""
     file_content: FileContent = "raw"
     delete_from_server: bool = False
+    max_transfers: int | None = None
+    max_bytes_per_second: int | None = None
     enabled: bool = True
     comment: str = ""
 
@@ -54,6 +57,8 @@ class ConfigPatch(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     path_template: str | UnsetType = UNSET
     file_content: FileContent | UnsetType = UNSET
     delete_from_server: bool | UnsetType = UNSET
+    max_transfers: int | UnsetType | None = UNSET
+    max_bytes_per_second: int | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
     comment: str | UnsetType = UNSET
 
@@ -187,6 +192,30 @@ async def retry_failed(request: AnyRequest, config_id: FromPath[str]) -> Respons
     retried = await in_thread(retry_failed_of_config, core.log, core.lookups, core.clock, why, principal, config_id)
     serving.gate.wrote(principal.username, await in_thread(core.log.head))
     return json_answer({"retried": retried})
+
+
+@post("/storage-configs/{config_id:str}/clear-failed", status_code=200)
+async def clear_failed(request: AnyRequest, config_id: FromPath[str]) -> Response[bytes]:
+    """Take all failed transfers of this destination out of the lists."""
+    serving = serving_of(request)
+    principal = await serving.viewer(request)
+    core = serving.core
+    why = cause(principal, "api")
+    cleared = await in_thread(clear_failed_of_config, core.log, core.lookups, core.clock, why, principal, config_id)
+    serving.gate.wrote(principal.username, await in_thread(core.log.head))
+    return json_answer({"cleared": cleared})
+
+
+@post("/storage-configs/{config_id:str}/verify", status_code=202)
+async def verify_copies(request: AnyRequest, config_id: FromPath[str]) -> Response[bytes]:
+    """Have all copies at this destination checked; what is found comes with each transfer."""
+    serving = serving_of(request)
+    principal = await serving.viewer(request)
+    core = serving.core
+    why = cause(principal, "api")
+    asked = await in_thread(check_config, core.log, core.lookups, core.clock, why, principal, config_id)
+    serving.gate.wrote(principal.username, await in_thread(core.log.head))
+    return json_answer({"checking": asked}, status=202)
 
 
 async def _written(

@@ -1,4 +1,4 @@
-"""What people may do to transfers: retry and cancel."""
+"""What people may do to transfers: retry, cancel and clear."""
 
 from __future__ import annotations
 
@@ -15,16 +15,40 @@ from domain.transfers import TransferRequested
 
 
 def retry_transfer(log: EventLog, clock: Clock, cause: Cause, principal: Principal, transfer: str) -> int:
-    """Queue a failed transfer again with a fresh attempt counter (S47)."""
-    return _change(log, clock, cause, principal, transfer, lambda history: transfers.retry(transfers.fold(history)))
+    """Queue a failed transfer again with a fresh attempt counter (S47), or one whose copy is missing (S60)."""
+    return change_transfer(
+        log, clock, cause, principal, transfer, lambda history: transfers.retry(transfers.fold(history))
+    )
 
 
 def cancel_transfer(log: EventLog, clock: Clock, cause: Cause, principal: Principal, transfer: str) -> int:
     """Cancel a transfer that is pending or running (S48)."""
     reason = f"Cancelled by {principal.username}."
-    return _change(
+    return change_transfer(
         log, clock, cause, principal, transfer, lambda history: transfers.cancel(transfers.fold(history), reason)
     )
+
+
+def clear_transfer(log: EventLog, clock: Clock, cause: Cause, principal: Principal, transfer: str) -> int:
+    """Take a failed transfer, or one whose copy is lost, out of the lists (S56). It can still be retried."""
+    return change_transfer(
+        log, clock, cause, principal, transfer, lambda history: transfers.clear(transfers.fold(history))
+    )
+
+
+def clear_failed_of_config(
+    log: EventLog, lookup: TransferLookup, clock: Clock, cause: Cause, principal: Principal, config_id: str
+) -> list[str]:
+    """Clear every failed transfer of a configuration and return their ids."""
+    manage_config(log, principal, config_id)
+    cleared = []
+    for transfer in lookup.failed_transfers(config_id, at_least=log.head()):
+        try:
+            clear_transfer(log, clock, cause, principal, transfer)
+        except NotAllowedNow:
+            continue  # somebody retried it meanwhile
+        cleared.append(transfer)
+    return cleared
 
 
 def retry_failed_of_config(
@@ -42,7 +66,22 @@ def retry_failed_of_config(
     return retried
 
 
-def _change(log: EventLog, clock: Clock, cause: Cause, principal: Principal, transfer: str, decide: Decide) -> int:
+def may_see_transfer(log: EventLog, principal: Principal, transfer: str) -> bool:
+    """Whether a transfer is the principal's to know of, though its record may have left the read model."""
+    request = transfers.fold(log.load(transfers.stream_of(transfer))).request
+    if request is None:
+        return False
+    try:
+        return _may_change(log, principal, request)
+    except Forbidden:
+        return True
+
+
+def change_transfer(
+    log: EventLog, clock: Clock, cause: Cause, principal: Principal, transfer: str, decide: Decide
+) -> int:
+    """Decide on a transfer for somebody who may change it. Raises Unauthenticated, NotFound, Forbidden, and what
+    `decide` raises."""
     must_be_known(principal)
     request = transfers.fold(log.load(transfers.stream_of(transfer))).request
     if request is None or not _may_change(log, principal, request):

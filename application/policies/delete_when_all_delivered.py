@@ -14,7 +14,7 @@ from domain.deletion import FileInQuestion
 from domain.event import Recorded
 from domain.frames import CalibrationCompleted, CalibrationFailed, Frame
 from domain.storage_configs import StorageConfig
-from domain.transfers import Transfer, TransferCancelled, TransferCompleted
+from domain.transfers import Transfer, TransferCancelled, TransferChecked, TransferCompleted
 
 
 class DeleteWhenAllDelivered:
@@ -23,7 +23,8 @@ class DeleteWhenAllDelivered:
 
     name = "DeleteWhenAllDelivered"
     topics = frozenset(
-        event.topic for event in (TransferCompleted, TransferCancelled, CalibrationFailed, CalibrationCompleted)
+        event.topic
+        for event in (TransferCompleted, TransferCancelled, TransferChecked, CalibrationFailed, CalibrationCompleted)
     )
 
     def __init__(self, log: EventLog) -> None:
@@ -33,6 +34,8 @@ class DeleteWhenAllDelivered:
         """See Policy.react."""
         triggers: dict[str, Recorded] = {}
         for recorded in batch:
+            if isinstance(recorded.event, TransferChecked) and recorded.event.outcome != "verified":
+                continue  # a copy that is lost lets nothing go
             if raw := self._raw_frame(recorded):
                 triggers[raw] = recorded
         return _apart(commit for name, trigger in triggers.items() for commit in self._decide(name, trigger, now))

@@ -9,6 +9,8 @@ from application.ports.jobs import Jobs
 from domain.event import Recorded
 from domain.transfers import (
     TransferAttemptFailed,
+    TransferCheckFailed,
+    TransferCheckRequested,
     TransferInterrupted,
     TransferReleased,
     TransferRequested,
@@ -22,7 +24,15 @@ class NudgeWorkers:
     name = "NudgeWorkers"
     topics = frozenset(
         event.topic
-        for event in (TransferRequested, TransferRetried, TransferReleased, TransferInterrupted, TransferAttemptFailed)
+        for event in (
+            TransferRequested,
+            TransferRetried,
+            TransferReleased,
+            TransferInterrupted,
+            TransferAttemptFailed,
+            TransferCheckRequested,
+            TransferCheckFailed,
+        )
     )
 
     def __init__(self, jobs: Jobs) -> None:
@@ -33,6 +43,11 @@ class NudgeWorkers:
         due: list[tuple[str, datetime | None]] = []
         for recorded in batch:
             transfer = recorded.stream.removeprefix("transfer:")
-            at = recorded.event.next_attempt_at if isinstance(recorded.event, TransferAttemptFailed) else None
-            due.append((transfer, at))
+            match recorded.event:
+                case TransferAttemptFailed() as event:
+                    due.append((transfer, event.next_attempt_at))
+                case TransferCheckFailed() as event:
+                    due += [(transfer, event.next_check_at)] if event.next_check_at else []
+                case _:
+                    due.append((transfer, None))
         self._jobs.nudge(due)

@@ -74,6 +74,12 @@ class Destination(Protocol):
         """What is at the upload's path now, if anything. Asked before the first byte and after unclear failures."""
         ...
 
+    def look(self, upload: Upload, remote_id: str) -> Arrived | None:
+        """What is there now of a copy that was delivered as `remote_id`; None when it is gone, or in the bin. Asks for
+        the provider's own checksum, so that nothing is fetched. `upload` may have hashes that are empty: unknown.
+        A destination that can't be reached at all is an error, not a missing copy."""
+        ...
+
     def begin(self, upload: Upload, resume: Session | None) -> Session:
         """Start an upload, or go on with `resume` from what the provider has confirmed (a lost session starts anew:
         offset 0)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from domain.groups import GroupKind
@@ -39,12 +40,22 @@ class TransferLookup(Protocol):
         """Ids of the failed ones."""
         ...
 
+    def completed_transfers(
+        self, *, storage_config: str | None = None, observation: str | None = None, at_least: int
+    ) -> Sequence[str]:
+        """Ids of the completed ones to a configuration, or of an observation's files."""
+        ...
+
+    def expired_records(self, completed_before: datetime) -> int:
+        """How many records a TransferRecordsExpired of this time would take."""
+        ...
+
     def running_transfers(self) -> Sequence[tuple[str, int, str]]:
         """Id, attempt and worker of every transfer in progress."""
         ...
 
     def due_transfers(self) -> Sequence[str]:
-        """Ids of those that are pending, not held, and due now."""
+        """Ids of those that are pending, not held, and due now, and of those whose copy is to be checked now."""
         ...
 
     def held_transfers(self) -> Sequence[tuple[str, str]]:

@@ -56,6 +56,11 @@ _FILE = (
 )
 _NEWEST = r"""substring(f.version_set from '^\{"id":([0-9]+)')::int"""
 """The id of the newest version: the list begins with it."""
+_COPIED = "number, version_id, frame, storage_config, provider, owner, destination_path"
+_COPIES = (
+    f"SELECT {_COPIED} FROM read_transfers.transfer WHERE status = 'completed' AND copy <> 'missing' "
+    f"UNION ALL SELECT {_COPIED} FROM read_transfers.delivered_copy"
+)
 
 
 class FileQueries:
@@ -113,9 +118,9 @@ class FileQueries:
             cursor = connection.cursor(row_factory=class_row(Copy))
             await cursor.execute(
                 "SELECT t.version_id, t.provider, coalesce(c.settings ->> 'display_name', '') AS display_name, "
-                "t.destination_path FROM read_transfers.transfer t "
+                f"t.destination_path FROM ({_COPIES}) t "
                 "LEFT JOIN read_storage_configs.storage_config c ON c.id = t.storage_config "
-                "WHERE t.frame = ANY(%s) AND t.version_id = ANY(%s) AND t.status = 'completed' "
+                "WHERE t.frame = ANY(%s) AND t.version_id = ANY(%s) "
                 "AND (%s OR t.owner = %s OR c.owner = %s) ORDER BY t.number",
                 [
                     [file.basename for file in files],

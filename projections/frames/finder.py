@@ -38,7 +38,8 @@ class ReadModelFinder:
     def unfinished_transfers(self, basenames: Sequence[str]) -> Sequence[str]:
         """See FrameFinder."""
         rows = self._rows(
-            "SELECT id FROM read_transfers.transfer WHERE frame = ANY(%s) AND status <> ALL(%s) ORDER BY id",
+            "SELECT id FROM read_transfers.transfer WHERE frame = ANY(%s) "
+            "AND (status <> ALL(%s) OR copy IN ('missing', 'changed')) ORDER BY id",
             [list(basenames), ["completed", "cancelled"]],
         )
         return [row[0] for row in rows]

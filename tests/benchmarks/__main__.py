@@ -28,6 +28,7 @@ from tests.benchmarks import (
     load,
     machine,
     queries,
+    queue,
     startup,
     zip_download,
 )
@@ -44,6 +45,7 @@ BENCHMARKS: dict[str, Callable[[Session], Iterator[Row]]] = {
     "ingest_files": ingest_files.run,
     "latency": latency.run,
     "delivery": delivery.run,
+    "queue": queue.run,
     "import": importing.run,
     "zip_download": zip_download.run,
     "startup": startup.run,

@@ -234,6 +234,49 @@ def test_remove_leaves_an_object_that_replaced_ours(harness: Harness, destinatio
     assert harness.objects() == {PATH: b"theirs"}
 
 
+@pytest.mark.parametrize("size", [0, 100, 2 * QUARTER_MIB + 3])
+def test_s60_a_delivered_copy_is_seen_with_its_checksum_by_another_process(
+    harness: Harness, destination: Destination, size: int
+) -> None:
+    data = content(size)
+    upload = upload_of(data, PATH)
+    arrived = deliver(destination, upload, data)
+    assert harness.open().look(upload, arrived.remote_id) == arrived
+
+
+def test_s60_a_copy_that_is_gone_is_missing(harness: Harness, destination: Destination) -> None:
+    upload = upload_of(b"SIMPLE", PATH)
+    arrived = deliver(destination, upload, b"SIMPLE")
+    destination.remove(arrived)
+    assert destination.look(upload, arrived.remote_id) is None
+
+
+def test_s60_a_copy_that_was_replaced_shows_other_checksums(harness: Harness, destination: Destination) -> None:
+    upload = upload_of(b"SIMPLE", PATH)
+    arrived = deliver(destination, upload, b"SIMPLE")
+    harness.place(PATH, b"theirs")
+    seen = destination.look(upload, arrived.remote_id)
+    assert seen is not None
+    assert any(seen.hashes[name] != value for name, value in arrived.hashes.items())
+
+
+def test_s60_hashes_that_nobody_knows_do_not_hinder_a_look(harness: Harness, destination: Destination) -> None:
+    upload = upload_of(b"SIMPLE", PATH)
+    arrived = deliver(destination, upload, b"SIMPLE")
+    only_md5 = msgspec.structs.replace(upload.hashes, sha256="", crc32c="", dropbox="")
+    assert destination.look(msgspec.structs.replace(upload, hashes=only_md5), arrived.remote_id) == arrived
+
+
+def test_s60_a_destination_that_is_gone_as_a_whole_says_nothing_of_its_copies(
+    harness: Harness, destination: Destination
+) -> None:
+    upload = upload_of(b"SIMPLE", PATH)
+    arrived = deliver(destination, upload, b"SIMPLE")
+    harness.break_destination()
+    with pytest.raises(StarferryError):
+        harness.open().look(upload, arrived.remote_id)
+
+
 @pytest.mark.parametrize("chunks", [0, 2])
 def test_abandon_leaves_nothing(harness: Harness, destination: Destination, chunks: int) -> None:
     data = content(3 * QUARTER_MIB)

@@ -284,3 +284,15 @@ def test_small_files_take_one_upload_call_and_large_ones_one_a_chunk(harness: Dr
 def test_a_chunk_size_that_drive_wouldnt_take_is_refused(harness: DriveHarness, size: int) -> None:
     with pytest.raises(Misconfigured):
         harness.open(chunk_size=size)
+
+
+def test_s60_a_copy_in_the_trash_is_missing_and_one_that_was_moved_is_not(
+    harness: DriveHarness, destination: Destination
+) -> None:
+    upload = upload_of(b"SIMPLE", PATH)
+    arrived = deliver(destination, upload, b"SIMPLE")
+    store = harness.drive.emulator.store
+    store.run("UPDATE files SET parent = 'root', name = 'mine.fits' WHERE id = ?", arrived.remote_id)
+    assert destination.look(upload, arrived.remote_id) == arrived
+    store.run("UPDATE files SET trashed = 1 WHERE id = ?", arrived.remote_id)
+    assert destination.look(upload, arrived.remote_id) is None

@@ -45,6 +45,12 @@ class ScriptedDestination:
         data = self.objects.get(upload.path)
         return None if data is None else self._arrived(upload.path, data)
 
+    def look(self, upload: Upload, remote_id: str) -> Arrived | None:
+        """See Destination."""
+        self._met("look")
+        data = self.objects.get(upload.path)
+        return None if data is None else self._arrived(upload.path, data)
+
     def begin(self, upload: Upload, resume: Session | None) -> Session:
         """See Destination."""
         self._met("begin")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from application.ports.clock import Clock
 from application.ports.event_log import EventLog
@@ -54,6 +55,29 @@ class LogLookups:
         """See TransferLookup."""
         return [name for name, state in self._to(storage_config).items() if state.status == "failed"]
 
+    def completed_transfers(
+        self, *, storage_config: str | None = None, observation: str | None = None, at_least: int
+    ) -> Sequence[str]:
+        """See TransferLookup."""
+        assert self._log.head() >= at_least
+        return [
+            name
+            for name, state in self._transfers().items()
+            if state.status == "completed"
+            and state.request
+            and storage_config in (None, state.request.storage_config)
+            and observation in (None, state.request.observation)
+        ]
+
+    def expired_records(self, completed_before: datetime) -> int:
+        """See TransferLookup."""
+        expired = 0
+        for history in self._streams("transfer:").values():
+            state = transfers.fold(history)
+            ended = [one.at for one in history if isinstance(one.event, transfers.TransferCompleted)]
+            expired += state.delivered and not state.checking and ended[-1] < completed_before
+        return expired
+
     def running_transfers(self) -> Sequence[tuple[str, int, str]]:
         """See TransferLookup."""
         running = self._transfers().items()
@@ -65,7 +89,8 @@ class LogLookups:
         return [
             name
             for name, state in self._transfers().items()
-            if state.status == "pending" and not state.held and (state.next_attempt_at or now) <= now
+            if (state.status == "pending" and not state.held and (state.next_attempt_at or now) <= now)
+            or transfers.check_is_due(state, now)
         ]
 
     def held_transfers(self) -> Sequence[tuple[str, str]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import get_args
+from itertools import pairwise
+from typing import Any, get_args
 
 import pytest
 from hypothesis import settings
@@ -14,11 +15,19 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from domain import transfers
 from domain.errors import NotAllowedNow
 from domain.event import Event, Recorded
-from domain.transfers import PAUSE_LIMIT, Transfer, TransferCompleted, TransferFailed, TransferStarted
+from domain.transfers import (
+    PAUSE_LIMIT,
+    Transfer,
+    TransferChecked,
+    TransferCompleted,
+    TransferFailed,
+    TransferStarted,
+)
 from tests.fakes.clock import NOON
 from tests.fakes.samples import CAUSE, transfer_requested
 
 MINUTES = [5, 10, 20]
+CHECKS = transfers.TransferCheckRequested | TransferChecked | transfers.TransferCheckFailed
 
 
 class TransferMachine(RuleBasedStateMachine):
@@ -34,6 +43,8 @@ class TransferMachine(RuleBasedStateMachine):
         self.starts = 0
         self.failures = 0
         self.due = NOON
+        self.copy: str | None = None
+        self.checking = False
         self._store(transfer_requested(7, "cfg-a"))
 
     @rule(minutes=st.integers(min_value=0, max_value=45))
@@ -128,14 +139,39 @@ class TransferMachine(RuleBasedStateMachine):
 
     @rule()
     def retry(self) -> None:
-        if self._try(self.status == "failed", lambda: transfers.retry(self.state)):
+        lost = self.status == "completed" and self.copy == "missing"
+        if self._try(self.status == "failed" or lost, lambda: transfers.retry(self.state)):
             self.status, self.held, self.failures, self.due = "pending", False, 0, self.now
+            self.copy, self.checking = None, False
+
+    @rule()
+    def ask_for_a_check(self) -> None:
+        self._try(self.status == "completed", lambda: transfers.request_check(self.state))
+        self.checking = self.status == "completed"
+
+    @rule(outcome=st.sampled_from(["verified", "missing", "changed"]))
+    def tell_of_a_check(self, outcome: Any) -> None:
+        events = transfers.checked(self.state, TransferChecked(outcome=outcome))
+        assert bool(events) is self.checking
+        self._store(*events)
+        if self.checking:
+            self.copy, self.checking = outcome, False
+
+    @rule(passing=st.booleans())
+    def fail_a_check(self, passing: bool) -> None:
+        before = self.state.check_failures
+        events = transfers.fail_check(self.state, reason="r", error="e", now=self.now, passing=passing)
+        assert bool(events) is self.checking
+        self._store(*events)
+        if self.checking and not (passing and before < 3):
+            self.checking = False
 
     @invariant()
     def agrees_with_the_model(self) -> None:
         assert self.state.status == self.status
         assert self.state.held is self.held
         assert self.state.attempts == self.starts
+        assert (self.state.copy, self.state.checking) == (self.copy, self.checking)
         assert self.state == transfers.fold(self.history)
         assert self.state.stream_version == len(self.history)
 
@@ -148,15 +184,19 @@ class TransferMachine(RuleBasedStateMachine):
         assert (state.completed is not None) is (state.status == "completed")
         assert state.completed is None or state.completed.verified
         assert state.next_attempt_at is None or state.status == "pending"
+        assert not state.checking or state.status == "completed"
+        assert state.delivered is (state.status == "completed" and state.copy in (None, "verified"))
 
     @invariant()
     def history_makes_sense(self) -> None:
         events = [entry.event for entry in self.history]
-        assert sum(isinstance(event, TransferCompleted) for event in events) <= 1
+        rounds = 1 + sum(isinstance(event, transfers.TransferRetried) for event in events)
+        assert sum(isinstance(event, TransferCompleted) for event in events) <= rounds
         starts = [event.attempt for event in events if isinstance(event, TransferStarted)]
         assert starts == list(range(1, self.starts + 1))
-        if TransferCompleted in map(type, events):
-            assert isinstance(events[-1], TransferCompleted), "nothing happens to a transfer that is completed"
+        for before, event in pairwise(events):
+            if isinstance(before, TransferCompleted | CHECKS):
+                assert isinstance(event, CHECKS | transfers.TransferRetried), "a completed one is checked or sent again"
         failures = 0
         for event in events:
             if isinstance(event, transfers.TransferAttemptFailed | TransferFailed):

@@ -52,6 +52,7 @@ from domain.transfers import (
 from tests.fakes.clock import NOON, StillClock
 from tests.fakes.destination import OneDestination, ScriptedDestination
 from tests.fakes.file_store import HeldFiles, OpenVault
+from tests.fakes.limits import CountedLimits
 from tests.fakes.samples import (
     configured,
     hashes_of,
@@ -82,6 +83,8 @@ class Harbour:
         self.vault = OpenVault()
         self.destination = ScriptedDestination()
         self.opening = OneDestination(self.destination)
+        self.limits = CountedLimits()
+        self.waits: list[float] = []
         configured(self.log, "cfg")
         self.vault.put("cfg", {"token": "hunter2"})
 
@@ -98,8 +101,10 @@ class Harbour:
             vault=self.vault,
             clock=self.clock,
             open_destination=self.opening,
+            limits=self.limits,
             hash_file=hash_file,
             worker=worker,
+            wait=self.waits.append,
         )
 
     def carry(self, worker: str = "w1") -> Transfer:
@@ -136,6 +141,7 @@ def harbour() -> Iterator[Harbour]:
     yield harbour
     assert harbour.destination.opened == harbour.destination.closed, "every destination that was opened is closed"
     assert harbour.status != "in_progress", "no attempt is left running"
+    assert not +harbour.limits.running, "every place is given back"
 
 
 def test_a_file_arrives_and_its_verified_hashes_are_told(harbour: Harbour) -> None:

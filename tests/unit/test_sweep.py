@@ -17,7 +17,14 @@ from domain.storage_configs import (
     StorageConfigPaused,
     StorageConfigResumed,
 )
-from domain.transfers import TransferAttemptFailed, TransferHeld, TransferInterrupted, TransferReleased
+from domain.transfers import (
+    TransferAttemptFailed,
+    TransferCheckFailed,
+    TransferCheckRequested,
+    TransferHeld,
+    TransferInterrupted,
+    TransferReleased,
+)
 from tests.fakes.clock import NOON, StillClock
 from tests.fakes.jobs import ListedJobs, NamedWorkers
 from tests.fakes.lookups import LogLookups
@@ -164,3 +171,14 @@ def test_sweeping_twice_changes_nothing_more(yard: Yard) -> None:
     head = yard.log.head()
     yard.sweep.run()
     assert yard.log.head() == head
+
+
+def test_s60_a_check_that_no_worker_heard_of_is_nudged_when_it_is_due(yard: Yard) -> None:
+    asked = yard.transfer(1, started(), completed(), TransferCheckRequested())
+    later = NOON + timedelta(minutes=5)
+    failed = TransferCheckFailed(failures=1, reason="r", error="e", next_check_at=later)
+    waiting = yard.transfer(2, started(), completed(), TransferCheckRequested(), failed)
+    assert yard.sweep.run()["nudged"] == 1
+    yard.clock.forward(minutes=5)
+    yard.sweep.run()
+    assert yard.jobs.nudges == [(asked, None), (asked, None), (waiting, None)]

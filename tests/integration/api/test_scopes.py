@@ -72,6 +72,8 @@ CALLS: dict[str, tuple[Callable[[httpx.Client, str], httpx.Response], int]] = {
     "edit": (lambda client, route: client.patch(route, json={"comment": secrets.token_hex(4)}), 200),
     "test": (lambda client, route: client.post(f"{route}/test"), 200),
     "retry": (lambda client, route: client.post(f"{route}/retry-failed"), 200),
+    "clear": (lambda client, route: client.post(f"{route}/clear-failed"), 200),
+    "verify": (lambda client, route: client.post(f"{route}/verify"), 202),
     "delete": (lambda client, route: client.delete(route), 204),
 }
 EVERYBODY = [(kind, role) for kind, roles in ROLES.items() for role in roles]
@@ -190,13 +192,15 @@ def test_s62_an_observation_is_seen_by_who_may_view_its_project_and_changed_by_w
     site.settle()
     detail = client.get(f"/api/v1/observations/{number}")
     changed = client.patch(f"/api/v1/observations/{number}", json={"destinations": []})
+    checked = client.post(f"/api/v1/observations/{number}/verify")
     if role == "anonymous":
-        assert (detail.status_code, changed.status_code) == (401, 401)
+        assert (detail.status_code, changed.status_code, checked.status_code) == (401, 401, 401)
         return
     changes = role in ("can_edit", "owner", "superuser")
     views = changes or role == "can_view"
     assert detail.status_code == (200 if views else 404)
     assert changed.status_code == (200 if changes else 403 if views else 404)
+    assert checked.status_code == (202 if changes else 403 if views else 404)
     listed = [row["id"] for row in client.get("/api/v1/observations?limit=1000").json()["results"]]
     assert (str(number) in listed) is views
 

@@ -37,6 +37,7 @@ from projections.storage_configs import StorageConfigsProjection
 from projections.transfers import TransfersProjection
 
 START = datetime(2026, 11, 1, 3, tzinfo=UTC)
+MOMENT = timedelta(milliseconds=1)
 
 
 def all_projections() -> list[Projection]:
@@ -172,7 +173,9 @@ def write_a_little_of_everything(writer: Writer) -> int:
     writer.file(30)
     writer.file(31)
     _thumbnails(writer)
-    for number, outcome in enumerate(("completed", "failed", "cancelled", "pending", "running")):
+    _transfer(writer, 8, "expired")
+    writer.write(transfers.UPKEEP_STREAM, transfers.TransferRecordsExpired(completed_before=writer.now + MOMENT))
+    for number, outcome in enumerate(("completed", "failed", "cancelled", "pending", "running", "missing", "cleared")):
         _transfer(writer, number, outcome)
     return writer.write(config, storage_configs.StorageConfigDeleted())
 
@@ -238,6 +241,23 @@ def _transfer(writer: Writer, number: int, outcome: str) -> None:
             transfers.TransferCompleted(
                 attempt=1, destination_path="/x.fits", remote_id="1", bytes_sent=10, verified={"md5": "m"}
             ),
+            transfers.TransferCheckRequested(),
+            transfers.TransferCheckFailed(failures=1, reason="503", error="RetryLater", next_check_at=later),
+            transfers.TransferChecked(outcome="verified", verified={"md5": "m"}),
+        ),
+        "expired": (
+            transfers.TransferCompleted(
+                attempt=1, destination_path="/x.fits", remote_id="1", bytes_sent=10, verified={"md5": "m"}
+            ),
+        ),
+        "cleared": (transfers.TransferFailed(attempt=1, reason="no", error="GiveUp"), transfers.TransferCleared()),
+        "missing": (
+            transfers.TransferCompleted(
+                attempt=1, destination_path="/x.fits", remote_id="1", bytes_sent=10, verified={"md5": "m"}
+            ),
+            transfers.TransferCheckRequested(),
+            transfers.TransferChecked(outcome="missing", reason="gone"),
+            transfers.TransferRetried(),
         ),
         "failed": (
             transfers.TransferAttemptFailed(

@@ -6,16 +6,25 @@ import msgspec
 import pytest
 
 from domain import storage_configs, transfers
-from domain.deletion import FileInQuestion, SafeToDelete, safe_deletions
+from domain.deletion import FileInQuestion, SafeToDelete, safe_deletions, still_wanted
 from domain.event import Event
 from domain.storage_configs import FileContent, StorageConfig, StorageConfigDeleted
-from domain.transfers import Transfer, TransferCancelled, TransferFailed
+from domain.transfers import (
+    CopyState,
+    Transfer,
+    TransferCancelled,
+    TransferChecked,
+    TransferCheckFailed,
+    TransferCheckRequested,
+    TransferFailed,
+)
 from tests.fakes.samples import completed, config_created, recorded, started, transfer_requested
 
 RAW = FileInQuestion("m31", 1, "raw")
 CALIBRATED = FileInQuestion("m31-e91", 2, "calibrated")
 CANCELLED = TransferCancelled(reason="Cancelled by ana.")
 DONE = (started(), completed())
+AGAIN, FOUND = TransferCheckRequested(), TransferChecked(outcome="verified")
 
 
 def config(name: str, content: FileContent = "raw", *, delete: bool = True, deleted: bool = False) -> StorageConfig:
@@ -118,3 +127,26 @@ def test_a_completed_transfer_without_a_checksum_proves_nothing() -> None:
 
 def test_a_file_that_nobody_wants_stays() -> None:
     assert ask([RAW], [], []) == ()
+
+
+@pytest.mark.parametrize("outcome", ["missing", "changed"])
+def test_s54_s60_a_copy_that_was_found_missing_or_changed_keeps_the_file(outcome: CopyState) -> None:
+    lost = transfer(1, "b", *DONE, TransferCheckRequested(), TransferChecked(outcome=outcome))
+    configs, good = [config("a"), config("b")], transfer(1, "a", *DONE)
+    assert ask([RAW], configs, [good, lost]) == ()
+    asked_again = transfer(1, "b", *DONE, TransferCheckRequested(), TransferChecked(outcome=outcome), AGAIN)
+    assert ask([RAW], configs, [good, asked_again]) == (), "a new wish to look makes nothing good"
+    reason = still_wanted(
+        [RAW], {one.id: one for one in configs}, {"v1-a": good, "v1-b": lost}, expects_calibration=False
+    )
+    assert reason == f"the copy of the transfer v1-b is {outcome}"
+
+
+def test_s54_s60_a_copy_that_was_found_again_counts_again() -> None:
+    found = transfer(1, "a", *DONE, AGAIN, TransferChecked(outcome="missing"), AGAIN, FOUND)
+    assert ask([RAW], [config("a")], [found])
+
+
+def test_s54_s60_a_destination_that_could_not_be_asked_changes_nothing() -> None:
+    failed = TransferCheckFailed(failures=1, reason="r", error="GiveUp")
+    assert ask([RAW], [config("a")], [transfer(1, "a", *DONE, AGAIN, failed)])

@@ -14,7 +14,13 @@ from domain import frames, observations, transfers
 from domain.frames import CalibrationCompleted, CalibrationFailed, FileDeletedFromServer
 from domain.observations import DestinationsSelected
 from domain.storage_configs import Content, StorageConfigDeleted
-from domain.transfers import TransferCancelled, TransferFailed, transfer_id
+from domain.transfers import (
+    TransferCancelled,
+    TransferChecked,
+    TransferCheckRequested,
+    TransferFailed,
+    transfer_id,
+)
 from tests.fakes.clock import StillClock
 from tests.fakes.jobs import ListedDeadLetters
 from tests.fakes.samples import (
@@ -299,3 +305,21 @@ def test_a_calibrated_file_that_comes_between_decision_and_commit_saves_the_file
     runner.advance(batch.events, batch.upto)
     assert not frames.fold(log.load("frame:m31")).deleted_from_server
     assert not log.load(transfers.stream_of(transfer_id(2, "a")))
+
+
+def test_s54_s60_a_copy_that_was_lost_keeps_the_file_until_it_is_found_or_delivered_again(
+    log: MemoryEventLog, policy: DeleteWhenAllDelivered
+) -> None:
+    configured(log, "a", delete=True)
+    configured(log, "b", delete=True)
+    raw_frame(log, "a", "b")
+    first, second = request(log, 1, "a"), request(log, 1, "b")
+    delivered(log, first)
+    stream = transfers.stream_of(first)
+    record(log, stream, TransferCheckRequested(), TransferChecked(outcome="missing"))
+    delivered(log, second)
+    assert run(policy, log) == []
+    record(log, stream, TransferCheckRequested(), TransferChecked(outcome="verified"))
+    (deleted,) = run(policy, log)
+    assert isinstance(deleted, FileDeletedFromServer)
+    assert deleted.justified_by == (first, second)

@@ -10,7 +10,10 @@ from domain.event import Event
 from domain.transfers import (
     TransferAttemptFailed,
     TransferCancelled,
+    TransferChecked,
+    TransferCheckFailed,
     TransferCheckpointed,
+    TransferCheckRequested,
     TransferFailed,
     TransferHeld,
     TransferInterrupted,
@@ -39,12 +42,16 @@ def test_whatever_makes_a_transfer_due_wakes_a_worker_at_once() -> None:
         TransferRetried(),
         TransferReleased(),
         TransferInterrupted(attempt=1, reason="lost"),
+        TransferCheckRequested(),
     ):
         assert nudges_after(event) == [("v7-a", None)]
 
 
 def test_a_failed_attempt_wakes_a_worker_when_the_wait_is_over() -> None:
     assert nudges_after(FAILED) == [("v7-a", LATER)]
+    assert nudges_after(TransferCheckFailed(failures=1, reason="r", error="e", next_check_at=LATER)) == [
+        ("v7-a", LATER)
+    ]
 
 
 def test_nothing_else_wakes_anybody() -> None:
@@ -56,6 +63,8 @@ def test_nothing_else_wakes_anybody() -> None:
             TransferFailed(attempt=1, reason="r", error="e"),
             TransferCancelled(reason="r"),
             completed(),
+            TransferChecked(outcome="missing"),
+            TransferCheckFailed(failures=4, reason="r", error="e"),
         )
         == []
     )

@@ -1,0 +1,163 @@
+"""Places at destinations, in PostgreSQL: a limited destination's are advisory locks, which end with their process."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import psycopg
+import structlog
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from application.fair_share import may_begin
+from application.ports.limits import Berth
+from domain.errors import RetryLater
+
+logger = structlog.get_logger()
+T = TypeVar("T")
+
+# A step along the index for each destination: their number counts, not that of the transfers.
+_WAITED_FOR = """
+WITH RECURSIVE destination AS (
+    (SELECT storage_config FROM starferry.waiting_transfer ORDER BY storage_config LIMIT 1)
+    UNION ALL
+    SELECT (SELECT w.storage_config FROM starferry.waiting_transfer w WHERE w.storage_config > d.storage_config
+            ORDER BY w.storage_config LIMIT 1)
+    FROM destination d WHERE d.storage_config IS NOT NULL
+)
+SELECT storage_config FROM destination WHERE storage_config IS NOT NULL
+"""
+_FIRST = """
+DELETE FROM starferry.waiting_transfer WHERE transfer = (
+    SELECT transfer FROM starferry.waiting_transfer WHERE storage_config = %s ORDER BY since LIMIT 1
+    FOR UPDATE SKIP LOCKED
+) RETURNING transfer
+"""
+_RESERVE = """
+INSERT INTO starferry.destination_pace AS pace (storage_config, free_at)
+VALUES (%(config)s, clock_timestamp() + %(seconds)s * interval '1 second')
+ON CONFLICT (storage_config) DO UPDATE
+SET free_at = greatest(pace.free_at, clock_timestamp()) + %(seconds)s * interval '1 second'
+RETURNING extract(epoch FROM free_at - clock_timestamp())::float8
+"""
+
+
+class PostgresLimits:
+    """Implements Limits for one process of at most `places` running transfers.
+
+    A session holds the locks of all its process's places. When it breaks they are taken again with the next
+    connection; until then another process may have one of them, and the destination one transfer too many.
+    """
+
+    def __init__(self, conninfo: str, pool: ConnectionPool[Any], places: int) -> None:
+        self._conninfo = conninfo
+        self._pool = pool
+        self._places = places
+        self._guard = threading.Lock()
+        self._running: Counter[str] = Counter()
+        self._held: set[Berth] = set()
+        self._session: psycopg.Connection[Any] | None = None
+
+    def close(self) -> None:
+        """Let go of all places."""
+        with self._guard:
+            if self._session is not None:
+                self._session.close()
+                self._session = None
+
+    def take(self, storage_config: str, most: int | None) -> Berth | None:
+        """See Limits."""
+        with self._guard:
+            if not may_begin(self._running, storage_config, self._places):
+                return None
+            berth = Berth(storage_config) if most is None else self._free_slot(storage_config, most)
+            if berth is not None:
+                self._running[storage_config] += 1
+            return berth
+
+    def give_back(self, berth: Berth) -> None:
+        """See Limits."""
+        with self._guard:
+            self._running -= Counter([berth.storage_config])  # leaves none with zero
+            if berth.slot is None:
+                return
+            self._held.discard(berth)
+            try:
+                self._unlock(berth)
+            except psycopg.Error:  # the lock went with its session
+                logger.warning("the places of this worker were lost", storage_config=berth.storage_config)
+                self._session = None
+
+    def park(self, storage_config: str, transfer: str) -> None:
+        """See Limits."""
+        statement = (
+            "INSERT INTO starferry.waiting_transfer (transfer, storage_config) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+        )
+        self._ask(lambda connection: connection.execute(statement, (transfer, storage_config)))
+
+    def leave(self, transfer: str) -> None:
+        """See Limits."""
+        statement = "DELETE FROM starferry.waiting_transfer WHERE transfer = %s"
+        self._ask(lambda connection: connection.execute(statement, (transfer,)))
+
+    def waiting(self) -> Sequence[str]:
+        """See Limits. Leaves out those that can't get a place here now."""
+        found = self._ask(lambda connection: connection.execute(_WAITED_FOR).fetchall())
+        with self._guard:
+            possible = [config for (config,) in found if may_begin(self._running, config, self._places)]
+            return sorted(possible, key=lambda config: self._running[config])
+
+    def first(self, storage_config: str) -> str | None:
+        """See Limits."""
+        row = self._ask(lambda connection: connection.execute(_FIRST, (storage_config,)).fetchone())
+        return str(row[0]) if row else None
+
+    def reserve(self, storage_config: str, size: int, bytes_per_second: int) -> float:
+        """See Limits. By the database's clock, which all workers share."""
+        seconds = size / bytes_per_second
+        values = {"config": storage_config, "seconds": seconds}
+        row = self._ask(lambda connection: connection.execute(_RESERVE, values).fetchone())
+        return max(0.0, float(row[0]) - seconds) if row else 0.0
+
+    def _free_slot(self, storage_config: str, most: int) -> Berth | None:
+        with _reachable():
+            for slot in range(most):
+                berth = Berth(storage_config, slot)
+                if berth not in self._held and self._lock(berth):  # a session may lock twice what it holds
+                    self._held.add(berth)
+                    return berth
+        return None
+
+    def _lock(self, berth: Berth) -> bool:
+        if self._session is None or self._session.closed:
+            self._session = psycopg.connect(self._conninfo, autocommit=True)
+            for held in self._held:
+                self._session.execute("SELECT pg_try_advisory_lock(%s)", (lock_key(held),))
+        row = self._session.execute("SELECT pg_try_advisory_lock(%s)", (lock_key(berth),)).fetchone()
+        return row == (True,)
+
+    def _unlock(self, berth: Berth) -> None:
+        if self._session is not None:
+            self._session.execute("SELECT pg_advisory_unlock(%s)", (lock_key(berth),))
+
+    def _ask(self, ask: Callable[[psycopg.Connection[Any]], T]) -> T:
+        with _reachable(), self._pool.connection() as connection:
+            return ask(connection)
+
+
+@contextmanager
+def _reachable() -> Iterator[None]:
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+        raise RetryLater("The database can't be reached at the moment.") from error
+
+
+def lock_key(berth: Berth) -> int:
+    """The advisory lock of a place: 63 bits of its name's hash."""
+    name = f"place:{berth.slot}:{berth.storage_config}"
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1

@@ -1,0 +1,58 @@
+"""Places at destinations, in one process's memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from application.fair_share import may_begin
+from application.ports.limits import Berth
+
+
+class CountedLimits:
+    """Implements Limits. `reserved` holds what was claimed of a line: destination, bytes, bytes a second."""
+
+    def __init__(self, places: int = 8) -> None:
+        self.places = places
+        self.running: Counter[str] = Counter()
+        self.parked: list[tuple[str, str]] = []
+        self.reserved: list[tuple[str, int, int]] = []
+        self.seconds = 0.0
+
+    def take(self, storage_config: str, most: int | None) -> Berth | None:
+        """See Limits.take."""
+        mine = self.running[storage_config]
+        if not may_begin(self.running, storage_config, self.places) or (most is not None and mine >= most):
+            return None
+        self.running[storage_config] += 1
+        return Berth(storage_config)
+
+    def give_back(self, berth: Berth) -> None:
+        """See Limits.give_back."""
+        self.running[berth.storage_config] -= 1
+        assert self.running[berth.storage_config] >= 0
+
+    def park(self, storage_config: str, transfer: str) -> None:
+        """See Limits.park."""
+        if (storage_config, transfer) not in self.parked:
+            self.parked.append((storage_config, transfer))
+
+    def leave(self, transfer: str) -> None:
+        """See Limits.leave."""
+        self.parked = [one for one in self.parked if one[1] != transfer]
+
+    def waiting(self) -> Sequence[str]:
+        """See Limits.waiting."""
+        return sorted(dict.fromkeys(config for config, _ in self.parked), key=lambda config: self.running[config])
+
+    def first(self, storage_config: str) -> str | None:
+        """See Limits.first."""
+        transfer = next((transfer for config, transfer in self.parked if config == storage_config), None)
+        if transfer is not None:
+            self.leave(transfer)
+        return transfer
+
+    def reserve(self, storage_config: str, size: int, bytes_per_second: int) -> float:
+        """See Limits.reserve: the answer is what `seconds` says."""
+        self.reserved.append((storage_config, size, bytes_per_second))
+        return self.seconds
