@@ -226,7 +226,9 @@ def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
         portal=_open_portal(settings),
         jobs=jobs,
         lookups=ReadModelLookups(pool),
-        destinations=Destinations(settings["STARFERRY_FOLDER_ROOTS"], PostgresFolderIds(pool), endpoints),
+        destinations=Destinations(
+            settings["STARFERRY_FOLDER_ROOTS"], PostgresFolderIds(pool), endpoints, settings["STARFERRY_S3_NETWORKS"]
+        ),
         consents=Consents(endpoints),
         links=Links(link_key(settings)),
         fits=fits,
