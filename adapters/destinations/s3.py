@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from adapters.destinations.connection_test import run_checks, write_and_remove
 from adapters.destinations.hash_match import settled
 from adapters.destinations.s3_account import S3Account
-from adapters.destinations.s3_contents import claimed_md5, etag_of, etag_of_parts, read_back, told_hashes
+from adapters.destinations.s3_contents import claimed_md5, equal_hashes, etag_of, etag_of_parts, read_back
 from adapters.destinations.s3_errors import classified, classify, code_of, status_of
 from adapters.destinations.s3_parts import LOST, MOST_PARTS, MultipartUploads, Part
 from application.ports.destination import Arrived, Check, Session, Upload
@@ -67,7 +67,7 @@ class S3Destination:
         return run_checks(credentials, bucket, lambda: write_and_remove(self, self._probe_folder))
 
     def find(self, upload: Upload) -> Arrived | None:
-        """See the port. Reads the object where the service tells no checksum that can be compared."""
+        """See the port. Reads the object where it has our size and the service tells no checksum that equals ours."""
         with classified():
             head = self._head(upload.path)
             return None if head is None else self._arrived(upload, head)
@@ -161,7 +161,7 @@ class S3Destination:
             raise
         if not etag_of(answer):
             raise RetryLater("The S3 service's answer could not be understood.")
-        if hashes := told_hashes(answer, upload):
+        if hashes := equal_hashes(answer, upload):
             return Arrived(upload.path, _remote_id(answer), upload.size, hashes)
         return self._look(upload)
 
@@ -188,7 +188,7 @@ class S3Destination:
             if code_of(exc) in ("BadDigest", "InvalidPart", "InvalidPartOrder"):
                 self._parts.drop(upload, session)
             raise
-        return self._look(upload, parts if session.state.get("whole") else ())
+        return self._look(upload, parts if session.state["compared"] else ())
 
     def _look(self, upload: Upload, parts: list[Part] | tuple[()] = ()) -> Arrived:
         """What has just been made to appear."""
@@ -205,7 +205,7 @@ class S3Destination:
         """The object of a HEAD's answer. `parts` are those that our own bytes, checked by CRC-32C, were confirmed as by
         their MD5s: an ETag made of these means that the object is these bytes."""
         size, etag = int(head.get("ContentLength", 0)), etag_of(head)
-        hashes = told_hashes(head, upload)
+        hashes = equal_hashes(head, upload)
         if not hashes and size != upload.size:
             hashes = claimed_md5(head)
         elif not hashes and parts and etag.lower() == etag_of_parts(part.etag.lower() for part in parts):

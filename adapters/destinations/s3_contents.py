@@ -21,17 +21,16 @@ def etag_of(answer: Mapping[str, Any]) -> str:
     return str(answer.get("ETag", "")).strip('"')
 
 
-def told_hashes(answer: Mapping[str, Any], upload: Upload) -> dict[str, str]:
-    """Hashes of the whole object in the answer to a HEAD, PUT or completion, under the names of Hashes' fields.
+def equal_hashes(answer: Mapping[str, Any], upload: Upload) -> dict[str, str]:
+    """Hashes of the whole object in the answer to a HEAD or PUT that equal ours, under the names of Hashes' fields.
 
-    A CRC-32C of parts' checksums isn't one of the bytes. An ETag is the MD5 of an object that came in one request,
-    unless it is encrypted with a key of its owner's, or the service has its own ways: so it proves that bytes are
-    equal, and not that they differ.
+    Others prove nothing. A CRC-32C may be one of the parts' checksums. An ETag is the MD5 of an object that came in one
+    request, unless it is encrypted with a key of its owner's, or the service has its own ways.
     """
+    crc32c = base64.b64encode(bytes.fromhex(upload.hashes.crc32c)).decode()
     hashes = {}
-    crc32c = str(answer.get("ChecksumCRC32C") or "")
-    if crc32c and "-" not in crc32c and answer.get("ChecksumType") != "COMPOSITE":
-        hashes["crc32c"] = base64.b64decode(crc32c).hex()
+    if answer.get("ChecksumCRC32C") == crc32c and answer.get("ChecksumType") != "COMPOSITE":
+        hashes["crc32c"] = upload.hashes.crc32c
     if etag_of(answer).lower() == upload.hashes.md5:
         hashes["md5"] = upload.hashes.md5
     return hashes

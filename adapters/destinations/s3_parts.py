@@ -2,7 +2,8 @@
 
 Source: the S3 API's reference of CreateMultipartUpload, UploadPart, ListParts, CompleteMultipartUpload. A session's
 state is `upload` (its id), `parts` (how many are confirmed), `crc32c` (of their bytes, hex) and `sums`: `full` when the
-service checks a CRC-32C of the whole object, `parts` when only of each part, empty when of nothing but Content-MD5.
+service checks a CRC-32C of the whole object, `parts` when only of each part, empty when of nothing but Content-MD5;
+`compared` tells whether each part's ETag was its MD5, computed by us.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class MultipartUploads:
         sums = ""
         if answer.get("ChecksumAlgorithm") == "CRC32C":
             sums = "full" if answer.get("ChecksumType") == "FULL_OBJECT" else "parts"
-        return Session(offset=0, state={"upload": answer["UploadId"], "parts": 0, "crc32c": "00000000", "sums": sums})
+        state = {"upload": answer["UploadId"], "parts": 0, "crc32c": "00000000", "sums": sums, "compared": True}
+        return Session(offset=0, state=state)
 
     def resume(self, upload: Upload, session: Session) -> Session | None:
         """The session with all that the service has confirmed; None when it doesn't know the upload any more.
@@ -81,7 +83,8 @@ class MultipartUploads:
                 break
             theirs = int.from_bytes(base64.b64decode(part.crc32c), "big")
             number, offset, crc32c = number + 1, offset + part.size, joined_crc32c(crc32c, theirs, part.size)
-        state = {**session.state, "parts": number, "crc32c": f"{crc32c:08x}"}
+        compared = session.state["compared"] and number == session.state["parts"]
+        state = {**session.state, "parts": number, "crc32c": f"{crc32c:08x}", "compared": compared}
         return Session(offset=offset, state=state)
 
     def put(self, upload: Upload, session: Session, data: bytes) -> Session:
@@ -98,8 +101,8 @@ class MultipartUploads:
         etag = etag_of(self._client.upload_part(**request))
         if not etag:
             raise RetryLater("The S3 service's answer could not be understood.")
-        whole = session.state.get("whole", True) and (not md5 or etag.lower() == md5)
-        state = {**session.state, "parts": number, "crc32c": f"{crc32c:08x}", "whole": whole}
+        compared = session.state["compared"] and etag.lower() == md5
+        state = {**session.state, "parts": number, "crc32c": f"{crc32c:08x}", "compared": compared}
         return Session(offset=session.offset + len(data), state=state)
 
     def complete(self, upload: Upload, session: Session) -> list[Part]:
