@@ -54,7 +54,8 @@ class S3Destination:
         def credentials() -> None:
             try:
                 with classified():
-                    answer = self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
+                    folder = self._probe_folder.strip("/")
+                    answer = self._client.list_objects_v2(Bucket=self._bucket, Prefix=folder, MaxKeys=1)
                     if "KeyCount" not in answer and "Name" not in answer:
                         raise RetryLater("The S3 service's answer could not be understood.")
             except GiveUp as exc:

@@ -7,8 +7,6 @@ of an exception is passed on: botocore's hold request addresses, and with them a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from botocore.exceptions import (
@@ -20,6 +18,7 @@ from botocore.exceptions import (
     SSLError,
 )
 
+from adapters.destinations.classifying import classifying
 from adapters.destinations.retry_after import seconds_to_wait
 from domain.errors import (
     ChecksumMismatch,
@@ -45,17 +44,6 @@ _CODE = re.compile(r"[A-Z][A-Za-z0-9]{2,50}")
 _NEW_KEYS = "put in valid ones"
 
 
-@contextmanager
-def classified() -> Iterator[None]:
-    """Turns every exception of the block that isn't ours into the error that it means."""
-    try:
-        yield
-    except StarferryError:
-        raise
-    except Exception as exc:
-        raise classify(exc) from None
-
-
 def classify(exc: Exception, now: datetime | None = None) -> StarferryError:
     """The error to raise for `exc`; `now` (aware, default the present) is what Retry-After dates count from."""
     match exc:
@@ -71,6 +59,9 @@ def classify(exc: Exception, now: datetime | None = None) -> StarferryError:
             return GiveUp("The S3 service can't have a file of this name, or a bucket of that.")
         case _:
             return RetryLater("The S3 service could not be reached, or its answer could not be understood.")
+
+
+classified = classifying(classify)
 
 
 def code_of(exc: ClientError) -> str:
