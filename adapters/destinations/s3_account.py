@@ -99,6 +99,8 @@ def _client(endpoint: str, region: str, access_key: str, secret_key: str, timeou
                 connect_timeout=min(timeout, 10.0),
                 read_timeout=timeout,
                 max_pool_connections=16,
+                # what is called without TLS is near, and a proxy might reach more than we would
+                proxies={} if endpoint.lower().startswith("http:") else None,
                 ignore_configured_endpoint_urls=True,  # type: ignore[call-arg]  # its stubs are behind
                 # the checksums are ours; boto3's own, sent as a trailer, are refused by many services
                 request_checksum_calculation="when_required",

@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import socket
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from ipaddress import ip_network
@@ -269,6 +272,39 @@ def test_a_part_that_was_cut_off_is_sent_again(harness: S3Harness, destination: 
     goes_on(harness, destination, session)
 
 
+WORKER = """
+import sys
+import msgspec
+from tests.contract.s3_harness import ACCESS_KEY, BUCKET, LOOPBACK, SECRET_KEY, S3Account, S3Destination
+from tests.contract.test_s3_faults import DATA, QUARTER_MIB, UPLOAD
+
+account = S3Account(sys.argv[1], "", ACCESS_KEY, SECRET_KEY, LOOPBACK)
+destination = S3Destination(account, BUCKET, QUARTER_MIB)
+session = destination.begin(UPLOAD, None)
+print(msgspec.json.encode(session).decode(), flush=True)
+while True:
+    data = DATA[session.offset : session.offset + QUARTER_MIB]
+    session = destination.put(UPLOAD, session, data)
+    print(session.offset, flush=True)
+"""
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_s49_what_a_killed_worker_had_sent_is_not_sent_again(harness: S3Harness, parts: int) -> None:
+    """Only the session of the beginning was kept; what came after it the service tells."""
+    harness.s3.fault(method="PUT", path=PART, nth=parts + 1, stall=30.0)
+    command = [sys.executable, "-c", WORKER, harness.s3.url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout
+        session = msgspec.json.decode(worker.stdout.readline(), type=Session)
+        sent = [int(worker.stdout.readline()) for _ in range(parts)]
+        worker.kill()
+    destination = harness.open(chunk_size=QUARTER_MIB)
+    assert destination.begin(UPLOAD, session).offset == sent[-1] == parts * QUARTER_MIB
+    goes_on(harness, destination, session)
+    assert len(harness.s3.requests("POST", BEGINNING)) == 1
+
+
 def test_many_parts_are_listed_in_pages(harness: S3Harness, destination: Destination) -> None:
     data = content(9000)
     upload = upload_of(data, PATH)
@@ -522,6 +558,33 @@ def test_a_name_that_nobody_knows_is_a_passing_fault(harness: S3Harness) -> None
     with pytest.raises(RetryLater):
         S3Destination(account, BUCKET).find(UPLOAD)
     account.close()
+
+
+def test_a_proxy_is_asked_for_https_and_never_for_plain_http(
+    harness: S3Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+
+        def serve() -> None:
+            connection, _ = proxy.accept()
+            with connection:
+                asked.append(connection.recv(1000).split(b"\r\n")[0])
+
+        for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        goes_on(harness, harness.open(), None)
+        assert asked == []
+        account = S3Account("https://s3.example", "", ACCESS_KEY, SECRET_KEY)
+        with pytest.raises(RetryLater):
+            S3Destination(account, BUCKET).find(UPLOAD)
+        account.close()
+        thread.join(timeout=10)
+    assert [line.rpartition(b" ")[0] for line in asked] == [b"CONNECT s3.example:443"]
 
 
 def test_the_operator_s_own_keys_and_endpoint_are_never_used(
