@@ -231,7 +231,9 @@ def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
         jobs=jobs,
         limits=PostgresLimits(conninfo, pool, places_for(settings["STARFERRY_WORKERS"])),
         lookups=ReadModelLookups(pool),
-        destinations=Destinations(settings["STARFERRY_FOLDER_ROOTS"], PostgresFolderIds(pool), endpoints),
+        destinations=Destinations(
+            settings["STARFERRY_FOLDER_ROOTS"], PostgresFolderIds(pool), endpoints, settings["STARFERRY_S3_NETWORKS"]
+        ),
         consents=Consents(endpoints),
         links=Links(link_key(settings)),
         fits=fits,

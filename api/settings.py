@@ -234,6 +234,12 @@ SETTINGS = {
         Setting(
             "STARFERRY_FOLDER_ROOTS", "", "absolute paths that folder destinations may use, separated by `:`", _paths
         ),
+        Setting(
+            "STARFERRY_S3_NETWORKS",
+            "",
+            "addresses and networks where endpoints of s3 destinations may be though not public, also without TLS",
+            parse_networks,
+        ),
         Setting("STARFERRY_RETRY_SCHEDULE", "300,600,1200", "seconds to wait after each failure", _seconds),
         Setting(
             "STARFERRY_WORKERS",

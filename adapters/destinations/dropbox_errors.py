@@ -6,14 +6,13 @@ ValueError and JSONDecodeError; all of these pass. No text of an exception is pa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import requests
 from dropbox import files
 from dropbox.exceptions import ApiError, AuthError, BadInputError, HttpError, PathRootError, RateLimitError
 
+from adapters.destinations.classifying import classifying
 from domain.errors import (
     ChecksumMismatch,
     DestinationPaused,
@@ -22,17 +21,6 @@ from domain.errors import (
     RetryLater,
     StarferryError,
 )
-
-
-@contextmanager
-def classified() -> Iterator[None]:
-    """Turns every exception of the block that isn't ours into the error that it means."""
-    try:
-        yield
-    except StarferryError:
-        raise
-    except Exception as exc:
-        raise classify(exc) from None
 
 
 def classify(exc: Exception) -> StarferryError:
@@ -58,6 +46,9 @@ def classify(exc: Exception) -> StarferryError:
             return RetryLater("The connection to Dropbox failed.")
         case _:
             return RetryLater("Dropbox could not be reached, or its answer could not be understood.")
+
+
+classified = classifying(classify)
 
 
 def write_error(error: Any) -> Any:

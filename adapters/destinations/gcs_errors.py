@@ -7,15 +7,16 @@ hold request addresses, and with them an upload's id, which lets anybody write.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import requests
 from google.api_core.exceptions import GoogleAPICallError
 from google.auth.exceptions import MalformedError, RefreshError
 
+from adapters.destinations.classifying import classifying
+from adapters.destinations.google_replies import error_in, reason_of, seconds_to_midnight
 from adapters.destinations.retry_after import seconds_to_wait
 from domain.errors import (
     ChecksumMismatch,
@@ -41,17 +42,6 @@ class UnexpectedReply(Exception):
         self.response = response
 
 
-@contextmanager
-def classified() -> Iterator[None]:
-    """Turns every exception of the block that isn't ours into the error that it means."""
-    try:
-        yield
-    except StarferryError:
-        raise
-    except Exception as exc:
-        raise classify(exc) from None
-
-
 def classify(exc: Exception, now: datetime | None = None) -> StarferryError:
     """The error to raise for `exc`; `now` (aware, default the present) is what Retry-After dates count from."""
     now = now or datetime.now(UTC)
@@ -69,6 +59,9 @@ def classify(exc: Exception, now: datetime | None = None) -> StarferryError:
     if isinstance(exc, requests.RequestException):
         return RetryLater("The connection to Google Cloud Storage failed.")
     return RetryLater("Google Cloud Storage could not be reached, or its answer could not be understood.")
+
+
+classified = classifying(classify)
 
 
 def _credentials(exc: RefreshError) -> StarferryError:
@@ -97,7 +90,7 @@ def _reply(response: requests.Response, now: datetime) -> StarferryError:
         case 401:
             return NeedsAuthorization(f"Google Cloud Storage no longer accepts the service account; {_NEW_KEY}.")
         case 403:
-            return _forbidden(_reason(error), wait, now)
+            return _forbidden(reason_of(error), wait, now)
         case 404:
             return GiveUp("The bucket does not exist, or this service account may not see it.")
         case 412:
@@ -116,9 +109,8 @@ def _forbidden(reason: str, wait: float | None, now: datetime) -> StarferryError
     if reason in _BILLING:
         return DestinationPaused("The bucket's Google Cloud project has a billing problem; its owner must settle it.")
     if reason == "dailyLimitExceeded":
-        midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
         return DestinationPaused(
-            "The daily limit of the Google Cloud project is used up.", probe_after=(midnight - now).total_seconds()
+            "The daily limit of the Google Cloud project is used up.", probe_after=seconds_to_midnight(now)
         )
     if reason in _QUOTA:
         return DestinationPaused("The quota of the Google Cloud project is used up.")
@@ -131,17 +123,7 @@ def _google_error(response: requests.Response) -> Mapping[str, Any] | None:
     """The `error` object of the reply, None when the reply isn't Google's. Uploads also answer in plain text."""
     if response.headers.get("Content-Type", "").startswith("text/plain") and "X-GUploader-UploadID" in response.headers:
         return {"message": response.text[:1000]}
-    try:
-        error = response.json().get("error")
-    except (ValueError, AttributeError):
-        return None
-    return error if isinstance(error, dict) else None
-
-
-def _reason(error: Mapping[str, Any]) -> str:
-    errors = error.get("errors")
-    first = errors[0] if isinstance(errors, list) and errors else {}
-    return str(first.get("reason", "")) if isinstance(first, dict) else ""
+    return error_in(response.content)
 
 
 def _is_about_checksum(error: Mapping[str, Any]) -> bool:

@@ -7,15 +7,13 @@ which lets anybody write.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
 
 import requests
 from googleapiclient.errors import HttpError
 
+from adapters.destinations.classifying import classifying
+from adapters.destinations.google_replies import error_in, reason_of, seconds_to_midnight
 from adapters.destinations.retry_after import seconds_to_wait
 from domain.errors import (
     ChecksumMismatch,
@@ -39,17 +37,6 @@ class UnexpectedReply(Exception):
         self.response = response
 
 
-@contextmanager
-def classified() -> Iterator[None]:
-    """Turns every exception of the block that isn't ours into the error that it means."""
-    try:
-        yield
-    except StarferryError:
-        raise
-    except Exception as exc:
-        raise classify(exc) from None
-
-
 def classify(exc: Exception, now: datetime | None = None) -> StarferryError:
     """The error to raise for `exc`; `now` (aware, default the present) is what Retry-After dates count from."""
     now = now or datetime.now(UTC)
@@ -66,27 +53,30 @@ def classify(exc: Exception, now: datetime | None = None) -> StarferryError:
             return RetryLater("Google Drive could not be reached, or its answer could not be understood.")
 
 
+classified = classifying(classify)
+
+
 def is_status(exc: Exception, status: int) -> bool:
     """Whether an exception is Drive's own reply with this status."""
     if isinstance(exc, HttpError):
-        return exc.status_code == status and _google_error(exc.content) is not None
+        return exc.status_code == status and error_in(exc.content) is not None
     return (
         isinstance(exc, UnexpectedReply)
         and exc.response.status_code == status
-        and _google_error(exc.response.content) is not None
+        and error_in(exc.response.content) is not None
     )
 
 
 def _reply(status: int, retry_after: str | None, content: bytes, now: datetime) -> StarferryError:
     wait = seconds_to_wait(retry_after, now)
-    error = _google_error(content)
+    error = error_in(content)
     if error is None or status in (408, 429) or status >= 500:
         return RetryLater(f"Google Drive is not available just now (status {status}).", retry_after=wait)
     match status:
         case 401:
             return NeedsAuthorization("Google Drive no longer accepts the authorization; authorize again.")
         case 403:
-            return _forbidden(_reason(error), wait, now)
+            return _forbidden(reason_of(error), wait, now)
         case 404:
             return GiveUp("The folder in Google Drive does not exist, or the app may not see it.")
         case 409:
@@ -103,9 +93,8 @@ def _forbidden(reason: str, wait: float | None, now: datetime) -> StarferryError
     if reason in _RATE:
         return RetryLater("Google Drive asks for fewer requests.", retry_after=wait)
     if reason == "dailyLimitExceeded":
-        midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
         return DestinationPaused(
-            "The daily limit of the Google project is used up.", probe_after=(midnight - now).total_seconds()
+            "The daily limit of the Google project is used up.", probe_after=seconds_to_midnight(now)
         )
     if reason in _FULL:
         return DestinationPaused("The Google Drive is full; its owner must make room.")
@@ -114,18 +103,3 @@ def _forbidden(reason: str, wait: float | None, now: datetime) -> StarferryError
     if reason in ("insufficientFilePermissions", "forbidden", "teamDriveMembershipRequired"):
         return GiveUp("The account has no permission to write to this folder of Google Drive.")
     return RetryLater("Google Drive refused the request for a reason that is not known here.", retry_after=wait)
-
-
-def _google_error(content: bytes) -> Mapping[str, Any] | None:
-    """The `error` object of a reply, None when the reply isn't Google's."""
-    try:
-        error = json.loads(content).get("error")
-    except (ValueError, AttributeError):
-        return None
-    return error if isinstance(error, dict) else None
-
-
-def _reason(error: Mapping[str, Any]) -> str:
-    errors = error.get("errors")
-    first = errors[0] if isinstance(errors, list) and errors else {}
-    return str(first.get("reason", "")) if isinstance(first, dict) else ""

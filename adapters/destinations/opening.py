@@ -7,23 +7,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
 
 from adapters.destinations.folder import FolderDestination
 from adapters.destinations.folder_ids import FolderIds
+from adapters.destinations.public_addresses import Network
+from adapters.destinations.s3_options import check_options
 from adapters.destinations.shared_accounts import SharedAccounts
 from application.ports.destination import Destination
-from domain.errors import GiveUp, InvalidInput
+from domain.errors import InvalidInput
 from domain.storage_configs import Provider, StorageConfig
 
 if TYPE_CHECKING:
     from adapters.destinations.dropbox_account import DropboxAccount
     from adapters.destinations.gcs_connections import IdleConnections
     from adapters.destinations.google_drive_account import DriveAccount
-
-SERVED: frozenset[Provider] = frozenset({"folder", "google_cloud_storage", "dropbox", "google_drive"})
+    from adapters.destinations.s3_account import S3Account
 
 
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,12 +37,19 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Destinations:
-    """Implements OpenDestination."""
+    """Implements OpenDestination. `s3_networks` are those where S3 endpoints may be though they aren't public."""
 
-    def __init__(self, folder_roots: Sequence[Path], folder_ids: FolderIds, endpoints: Endpoints) -> None:
+    def __init__(
+        self,
+        folder_roots: Sequence[Path],
+        folder_ids: FolderIds,
+        endpoints: Endpoints,
+        s3_networks: Sequence[Network] = (),
+    ) -> None:
         self._folder_roots = tuple(folder_roots)
         self._folder_ids = folder_ids
         self._endpoints = endpoints
+        self._s3_networks = tuple(s3_networks)
 
     @contextmanager
     def __call__(self, config: StorageConfig, secrets: Mapping[str, str]) -> Iterator[Destination]:
@@ -54,12 +62,12 @@ class Destinations:
 
     def check(self, provider: Provider, options: Mapping[str, str], secrets: Mapping[str, str]) -> None:
         """See OpenDestination."""
-        if provider not in SERVED:
-            raise InvalidInput(f"Starferry can't deliver to {provider} yet.", field="provider")
         if provider == "google_cloud_storage":
             _service_account(secrets.get("service_account_json", ""))
         if provider == "folder":
             self._allowed_root(options["root"])
+        if provider == "s3":
+            check_options(options, secrets, self._s3_networks)
 
     def _open(self, config: StorageConfig, secrets: Mapping[str, str]) -> Destination:
         folder = config.settings.destination_path
@@ -91,8 +99,18 @@ class Destinations:
                     config.id, config.options["client_id"], secrets.get("client_secret", ""), refresh_token
                 )
                 return DriveDestination(drive, self._folder_ids, config.id, probe_folder=folder)
-            case _:
-                raise GiveUp(f"This version of Starferry can't deliver to {config.provider}.")
+            case "s3":
+                from adapters.destinations.s3 import S3Destination
+
+                service = self._s3_accounts.of(
+                    config.id,
+                    config.options.get("endpoint", ""),
+                    config.options.get("region", ""),
+                    secrets.get("access_key", ""),
+                    secrets.get("secret_key", ""),
+                )
+                return S3Destination(service, config.options["bucket"], probe_folder=folder)
+        assert_never(config.provider)
 
     @cached_property
     def _gcs_connections(self) -> IdleConnections:
@@ -113,6 +131,13 @@ class Destinations:
 
         base, oauth = self._endpoints.google_drive or None, self._endpoints.google_oauth or None
         return SharedAccounts(lambda client, secret, token: DriveAccount(client, secret, token, base, oauth))
+
+    @cached_property
+    def _s3_accounts(self) -> SharedAccounts[S3Account]:
+        from adapters.destinations.s3_account import S3Account
+
+        networks = self._s3_networks
+        return SharedAccounts(lambda at, region, key, secret: S3Account(at, region, key, secret, networks))
 
     def _allowed_root(self, root: str) -> None:
         path = Path(root)

@@ -20,19 +20,19 @@ A = TypeVar("A", bound=Account)
 class SharedAccounts(Generic[A]):
     """Lends accounts of one provider. Safe to share between threads. `make` gets the credentials as they were given."""
 
-    def __init__(self, make: Callable[[str, str, str], A]) -> None:
+    def __init__(self, make: Callable[..., A]) -> None:
         self._make = make
         self._lock = threading.Lock()
         self._known: dict[str, tuple[str, A]] = {}
 
-    def of(self, config_id: str, client: str, secret: str, refresh_token: str) -> A:
-        """The configuration's account; a new one when it was authorized again or its app has changed."""
-        credentials = hashlib.sha256("\0".join((client, secret, refresh_token)).encode()).hexdigest()
+    def of(self, config_id: str, *given: str) -> A:
+        """The configuration's account; a new one when its credentials have changed: it was authorized again, say."""
+        credentials = hashlib.sha256("\0".join(given).encode()).hexdigest()
         with self._lock:
             known = self._known.get(config_id)
             if known and known[0] == credentials:
                 return known[1]
-            account = self._make(client, secret, refresh_token)
+            account = self._make(*given)
             self._known[config_id] = (credentials, account)
         if known:
             known[1].close()

@@ -26,12 +26,14 @@ from tests.contract.destination_harness import (
 from tests.contract.dropbox_harness import DropboxHarness
 from tests.contract.gcs_harness import GcsHarness
 from tests.contract.google_drive_harness import DriveHarness
+from tests.contract.s3_harness import S3Harness
 
 HARNESSES: dict[str, Callable[[Path], Harness]] = {
     "folder": FolderHarness,
     "dropbox": DropboxHarness,
     "google_cloud_storage": GcsHarness,
     "google_drive": DriveHarness,
+    "s3": S3Harness,
 }
 PATH = "/fits-data/M31/image_001.fits"
 QUARTER_MIB = 256 * 1024

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import secrets
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +19,7 @@ from api.bootstrap import Core, open_core
 from api.settings import Settings
 from application.commands.accounts import create_token, create_user
 from tests.emulators.gcs import RunningGcs, running_gcs
+from tests.emulators.s3 import RunningS3, running_s3
 from tests.postgres import fresh_database
 from tests.processes import Processes, running_processes
 from tests.records import fits_bytes, new_name, record
@@ -58,8 +60,12 @@ class Haystack:
 class Scene:
     """The processes, their clients, and the canaries."""
 
-    def __init__(self, core: Core, running: Processes, gcs: RunningGcs, settings: dict[str, str]) -> None:
-        self.core, self.running, self.gcs = core, running, gcs
+    def __init__(
+        self, core: Core, running: Processes, gcs: RunningGcs, s3: RunningS3, settings: dict[str, str]
+    ) -> None:
+        self.core, self.running, self.gcs, self.s3 = core, running, gcs, s3
+        self.s3_keys = {"access_key": secrets.token_hex(12), "secret_key": secrets.token_urlsafe(24)}
+        s3.emulator.add_key(**self.s3_keys)
         self.haystack = Haystack()
         self.password = secrets.token_urlsafe(18)
         create_user(core.log, core.passwords, core.clock, CAUSE, "admin", is_superuser=True, password=self.password)
@@ -83,7 +89,9 @@ class Scene:
         """All secrets, those that came up on the way included."""
         master = self.settings["STARFERRY_MASTER_KEYS"].split(":", 1)[1]
         sessions = [row[0].encode() for row in self.gcs.emulator.store.run("SELECT id FROM sessions")]
+        parts = {found[1] for one in self.s3.requests() if (found := re.search("uploadId=([^&]+)", one["path"]))}
         assert sessions
+        assert parts
         assert self.access_tokens
         return {
             "the service account's private key": _key_lines(self.account),
@@ -95,6 +103,8 @@ class Scene:
             "a secret in a refused request": [self.typo.encode()],
             "the database's password": [str(conninfo_to_dict(self.core.conninfo)["password"]).encode()],
             "an upload's id": sessions,
+            "the id of an S3 upload": [part.encode() for part in parts],
+            "an S3 key": [key.encode() for key in self.s3_keys.values()],
             "an access token": [token.encode() for token in self.access_tokens],
         }
 
@@ -123,7 +133,11 @@ def _key_lines(account: dict[str, Any]) -> list[bytes]:
 def scene(cluster: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     data = tmp_path_factory.mktemp("leaks")
     (data / "destinations").mkdir()
-    with running_gcs(data / "gcs") as gcs, fresh_database(cluster, template=template) as conninfo:
+    with (
+        running_gcs(data / "gcs") as gcs,
+        running_s3(data / "s3") as s3,
+        fresh_database(cluster, template=template) as conninfo,
+    ):
         settings = {
             "DATABASE_URL": conninfo,
             "STARFERRY_MASTER_KEYS": f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}",
@@ -131,13 +145,14 @@ def scene(cluster: str, template: str, tmp_path_factory: pytest.TempPathFactory)
             "STARFERRY_FOLDER_ROOTS": str(data / "destinations"),
             "STARFERRY_RETRY_SCHEDULE": "0,0",
             "STARFERRY_GCS_URL": gcs.url,
+            "STARFERRY_S3_NETWORKS": "127.0.0.0/8",
             "STARFERRY_LOG_LEVEL": "debug",
         }
         with (
             open_core(Settings(settings, data=data), conninfo) as core,
             running_processes(data, settings) as running,
         ):
-            scene = Scene(core, running, gcs, settings)
+            scene = Scene(core, running, gcs, s3, settings)
             with scene.client:
                 yield scene
 
@@ -145,6 +160,7 @@ def scene(cluster: str, template: str, tmp_path_factory: pytest.TempPathFactory)
 def test_no_answer_log_event_or_table_shows_a_secret(scene: Scene) -> None:
     _deliver_well(scene)
     _deliver_badly(scene)
+    _deliver_to_s3(scene)
     _be_refused(scene)
     _look_around(scene)
     scene.collect()
@@ -224,6 +240,29 @@ def _deliver_badly(scene: Scene) -> None:
     _send(scene, config, 7, "held", "failed")
     replaced = {"credentials": {"service_account_json": json.dumps(scene.account)}}
     assert scene.client.patch(f"/api/v1/storage-configs/{config}", json=replaced).status_code == 200
+    assert scene.client.delete(f"/api/v1/storage-configs/{config}").status_code == 204
+
+
+def _deliver_to_s3(scene: Scene) -> None:
+    """In parts with one that is lost, with replies that quote what they were sent, and with keys that end."""
+    keys = scene.s3_keys
+    scene.s3.emulator.create_bucket("frames")
+    credentials = {**keys, "bucket": "frames", "endpoint": scene.s3.url}
+    body = {"provider": "s3", "display_name": "S", "credentials": credentials}
+    answer = scene.client.post("/api/v1/storage-configs", json=body)
+    assert answer.status_code == 201, answer.text
+    config = answer.json()["id"]
+    assert scene.client.post(f"/api/v1/storage-configs/{config}/test").json()["ok"] is True
+    scene.s3.fault(method="PUT", path="partNumber=2", close="after")
+    _send(scene, config, 11, "completed", size=2400)
+    quoting = f"<Error><Code>InvalidTag</Code><Message>{keys['secret_key']} {keys['access_key']}</Message></Error>"
+    scene.s3.fault(method="PUT", path=r"^[^?]*$", status=400, body=quoting)
+    _send(scene, config, 12, "failed")
+    scene.s3.emulator.revoke(keys["access_key"])
+    scene.client.post(f"/api/v1/storage-configs/{config}/test")
+    _send(scene, config, 13, "held")
+    wrong = {"endpoint": f"https://{keys['access_key']}:{scene.typo}@s3.example.org"}
+    assert scene.client.patch(f"/api/v1/storage-configs/{config}", json={"credentials": wrong}).status_code == 400
     assert scene.client.delete(f"/api/v1/storage-configs/{config}").status_code == 204
 
 

@@ -60,6 +60,7 @@ def site(
         "STARFERRY_DROPBOX_URL": dropbox.url,
         "STARFERRY_GOOGLE_DRIVE_URL": drive.url,
         "STARFERRY_GOOGLE_OAUTH_URL": drive.url,
+        "STARFERRY_S3_NETWORKS": "127.0.0.0/8",
     }
     with (
         fresh_database(cluster, template=template) as conninfo,

@@ -62,6 +62,7 @@ def test_s22_no_answer_holds_a_secret(site: Site, gcs: RunningGcs) -> None:
         assert body["credentials"]["bucket"] in text
 
 
+S3_KEYS = {"bucket": "frames", "access_key": "k", "secret_key": "hunter2"}
 BAD_CONFIGS: list[tuple[dict[str, Any], str]] = [
     ({"display_name": ""}, "display name"),
     ({"display_name": "x" * 201}, "display name"),
@@ -84,6 +85,12 @@ BAD_CONFIGS: list[tuple[dict[str, Any], str]] = [
     ({"provider": "google_cloud_storage", "credentials": {"bucket": "b"}}, "service_account_json"),
     ({"provider": "google_cloud_storage", "credentials": {"bucket": "b", "service_account_json": "{}"}}, "JSON key"),
     ({"provider": "google_cloud_storage", "credentials": {"bucket": "b", "service_account_json": "["}}, "JSON key"),
+    ({"provider": "s3", "credentials": {"bucket": "frames", "access_key": "k"}}, "secret_key"),
+    ({"provider": "s3", "credentials": S3_KEYS | {"secret_key": ""}}, "secret_key"),
+    ({"provider": "s3", "credentials": S3_KEYS | {"bucket": "a/b"}}, "bucket"),
+    ({"provider": "s3", "credentials": S3_KEYS | {"region": "x.evil.example/"}}, "region"),
+    ({"provider": "s3", "credentials": S3_KEYS | {"endpoint": "ftp://s3.example.org"}}, "endpoint"),
+    ({"provider": "s3", "credentials": S3_KEYS | {"endpoint": "https://10.0.0.1"}}, "STARFERRY_S3_NETWORKS"),
 ]
 
 
