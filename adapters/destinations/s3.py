@@ -73,6 +73,15 @@ class S3Destination:
             head = self._head(upload.path)
             return None if head is None else self._arrived(upload, head)
 
+    def look(self, upload: Upload, remote_id: str) -> Arrived | None:  # noqa: ARG002
+        """See the port. A HEAD answers alike for a missing object and a missing bucket; a GET says which. Raises GiveUp
+        when the bucket is gone."""
+        with classified():
+            arrived = self.find(upload)
+            if arrived is None and self._is_there(upload.path):
+                raise RetryLater("The S3 service refused to tell of a file that it gives out.")
+            return arrived
+
     def begin(self, upload: Upload, resume: Session | None) -> Session:
         """See the port. Raises GiveUp when another object is there."""
         unfinished = resume if resume and resume.state.get("upload") else None
@@ -229,13 +238,21 @@ class S3Destination:
             if not etag_of(head):
                 raise RetryLater("The S3 service's answer could not be understood.")
             return head
+        if self._is_there(path):
+            raise RetryLater("The S3 service refused to tell of a file that it gives out.")
+        return None
+
+    def _is_there(self, path: str) -> bool:
+        """What a GET says, which unlike a HEAD gives a reason. Raises ClientError for any other than no such object."""
         try:
-            self._client.get_object(**where, Range="bytes=0-0")["Body"].close()
+            self._client.get_object(**self._where(path), Range="bytes=0-0")["Body"].close()
         except ClientError as told:
+            if code_of(told) == "InvalidRange":  # it is empty
+                return True
             if code_of(told) == "NoSuchKey":
-                return None
+                return False
             raise
-        raise RetryLater("The S3 service refused to tell of a file that it gives out.")
+        return True
 
     def _delete_version(self, where: Mapping[str, str], version: str) -> bool:
         try:
