@@ -20,6 +20,7 @@ import uvicorn
 from api.app import create_app
 from api.bootstrap import Core, open_core
 from api.database import prepare
+from api.http_server import HttpServer
 from api.settings import Settings
 from application.commands.accounts import create_token, create_user
 from application.policies.engine import PolicyEngine
@@ -174,15 +175,16 @@ def running_site(
 def served(settings: Settings, conninfo: str) -> Iterator[str]:
     """One API process's application in a thread; gives its address."""
     listener = socket.create_server(("127.0.0.1", 0))
+    app = create_app(settings, conninfo)
     config = uvicorn.Config(
-        create_app(settings, conninfo),
+        app,
         access_log=False,
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=2,
         timeout_keep_alive=75,
     )
-    server = uvicorn.Server(config)
+    server = HttpServer(app, config)
     thread = threading.Thread(target=server.run, args=([listener],), name="api")
     thread.start()
     try:

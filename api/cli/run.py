@@ -52,11 +52,13 @@ def api(host: str, port: int, data: Path | None) -> None:
     import uvicorn
 
     from api.app import create_app
+    from api.http_server import HttpServer
 
     settings = settings_for(data)
     with opened_database(settings) as conninfo:
-        uvicorn.run(
-            create_app(settings, conninfo),
+        app = create_app(settings, conninfo)
+        config = uvicorn.Config(
+            app,
             host=host,
             port=port,
             access_log=False,
@@ -68,6 +70,7 @@ def api(host: str, port: int, data: Path | None) -> None:
             server_header=False,
             forwarded_allow_ips=settings.texts["STARFERRY_TRUSTED_PROXIES"],
         )
+        HttpServer(app, config).run_alone()
 
 
 @click.command()

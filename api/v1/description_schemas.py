@@ -9,6 +9,7 @@ from api.v1.observations import DestinationsBody, ObservationBody
 from api.v1.storage_configs import ConfigBody, ConfigPatch
 from api.v1.transfers import STATUSES
 from application.history import Entry
+from application.transfer_news import News
 
 _STRUCTS = (
     ObservationBody,
@@ -17,6 +18,7 @@ _STRUCTS = (
     ConfigPatch,
     CalibrationReport,
     Entry,
+    News,
     GroupBody,
     NameBody,
     MemberBody,
