@@ -43,6 +43,7 @@ from api.v1 import (
     storage_configs,
     transfer_events,
     transfers,
+    webhooks,
 )
 from api.web import pages, reference
 from api.web.console.router import CONSOLE
@@ -83,6 +84,12 @@ OWN_API = Router(
         transfers.transfer_detail,
         transfers.retry,
         transfers.cancel,
+        webhooks.list_webhooks,
+        webhooks.create,
+        webhooks.webhook_detail,
+        webhooks.remove,
+        webhooks.test,
+        webhooks.deliveries,
         audit.audit,
         audit.events,
     ],

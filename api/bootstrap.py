@@ -40,6 +40,8 @@ from adapters.sessions import PostgresSessions
 from adapters.sky.spherical_sky import SphericalSky
 from adapters.vault.keyring import open_keyring
 from adapters.vault.postgres_vault import PostgresVault
+from adapters.webhooks.book import PostgresDeliveries
+from adapters.webhooks.sender import HttpWebhookSender
 from api.links import Links
 from api.settings import Settings
 from application.ferry import Ferry
@@ -50,6 +52,7 @@ from application.policies.deliver_to_destinations import DeliverToDestinations
 from application.policies.effects import NudgeWorkers
 from application.policies.engine import PolicyEngine
 from application.policies.follow_destination import FollowDestination
+from application.policies.notify_webhooks import NotifyWebhooks
 from application.policies.policy import Effect, Policy
 from application.policies.publish_archived import BLOCK, PublishArchived
 from application.policies.remove_deleted_files import RemoveDeletedFiles
@@ -58,6 +61,7 @@ from application.ports.content import Content
 from application.ports.file_store import FileStore
 from application.ports.frame_reader import FrameReader
 from application.sweep import Sweep
+from application.webhook_post import WebhookPost
 from domain.frame_record import FrameRecord
 from domain.hashes import Hashes
 from projections.accounts import AccountsProjection
@@ -70,6 +74,8 @@ from projections.projection import Projection
 from projections.runner import ProjectionRunner, create_missing
 from projections.storage_configs import StorageConfigsProjection
 from projections.transfers import TransfersProjection
+from projections.webhook_queries import WebhookLookups
+from projections.webhooks import WebhooksProjection
 
 
 class Core(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +95,8 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
     portal: HttpPortal | None
     jobs: ProcrastinateJobs
     lookups: ReadModelLookups
+    webhook_lookups: WebhookLookups
+    webhook_sender: HttpWebhookSender
     destinations: Destinations
     consents: Consents
     links: Links
@@ -130,6 +138,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
             TransfersProjection(),
             AccountsProjection(),
             GroupsProjection(),
+            WebhooksProjection(),
         ]
 
     def policies(self) -> list[Policy | Effect]:
@@ -166,6 +175,24 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
         policy = PublishArchived(broker, self.settings["STARFERRY_ARCHIVED_AREA"])
         runner = PolicyRunner(policy, self.log, self.clock, PostgresDeadLetters(self.log.datastore))
         return PolicyEngine([runner], self.log, batch=BLOCK)
+
+    def notice_engine(self) -> PolicyEngine:
+        """What notes whom to tell of what, apart from the other policies: it waits for the read models."""
+        dead_letters = PostgresDeadLetters(self.log.datastore)
+        webhooks = NotifyWebhooks(self.log, self.webhook_lookups, PostgresDeliveries(self.pool), self.jobs, self.clock)
+        return PolicyEngine([PolicyRunner(webhooks, self.log, self.clock, dead_letters)], self.log)
+
+    def webhook_post(self) -> WebhookPost:
+        """What sends webhooks."""
+        return WebhookPost(
+            log=self.log,
+            vault=self.vault,
+            book=PostgresDeliveries(self.pool),
+            sender=self.webhook_sender,
+            jobs=self.jobs,
+            clock=self.clock,
+            schedule=self.settings["STARFERRY_WEBHOOK_SCHEDULE"],
+        )
 
     def wakeup(self) -> Wakeup:
         """What tells the two above that the log has grown."""
@@ -226,6 +253,8 @@ def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
         portal=_open_portal(settings),
         jobs=jobs,
         lookups=ReadModelLookups(pool),
+        webhook_lookups=WebhookLookups(pool),
+        webhook_sender=HttpWebhookSender(settings["STARFERRY_WEBHOOK_ALLOW"]),
         destinations=Destinations(settings["STARFERRY_FOLDER_ROOTS"], PostgresFolderIds(pool), endpoints),
         consents=Consents(endpoints),
         links=Links(link_key(settings)),

@@ -9,9 +9,8 @@ from contextlib import suppress
 
 import msgspec
 
-from application.permissions import Principal
+from application.permissions import Audience, Principal
 from application.transfer_news import News
-from projections.transfer_audience import Audience
 
 MOST_WAITING = 1000
 """Messages, of half a kilobyte each, that wait for a listener who reads slowly."""

@@ -47,6 +47,7 @@ from projections.frames.rows import Link, path_links
 from projections.frames.thumbnails import ThumbnailLink, ThumbnailQueries
 from projections.group_queries import GroupQueries
 from projections.transfer_audience import AudienceQueries
+from projections.webhook_queries import WebhookQueries
 
 T = TypeVar("T")
 AnyRequest = Request[Any, Any, Any]
@@ -76,6 +77,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     proposals: ProposalQueries
     deliveries: DeliveryQueries
     groups: GroupQueries
+    webhooks: WebhookQueries
     types: ConfigurationTypes
     metrics: IngestMetrics
     feed: TransferFeed
@@ -169,6 +171,7 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             proposals=ProposalQueries(pool),
             deliveries=DeliveryQueries(pool),
             groups=GroupQueries(pool),
+            webhooks=WebhookQueries(pool),
             types=types,
             metrics=IngestMetrics(core.settings["INGESTER_PROCESS_NAME"]),
             feed=feed,

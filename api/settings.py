@@ -18,6 +18,7 @@ import msgspec
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.fits.settings import FitsSettings
+from adapters.webhooks.addresses import parse_allowed
 from api.client_address import parse_networks
 from api.ocs_names import HEADER_RULES, WITHOUT_EFFECT
 from api.rates import parse_rate
@@ -268,6 +269,18 @@ SETTINGS = {
             "STARFERRY_INGEST_SCHEDULE",
             "5,30,120,600,1800,3600",
             "seconds until a file that can't be ingested now is tried again; then it is a dead letter",
+            _seconds,
+        ),
+        Setting(
+            "STARFERRY_WEBHOOK_ALLOW",
+            "",
+            "hosts, addresses and networks, separated by commas, that webhooks may reach besides public addresses",
+            parse_allowed,
+        ),
+        Setting(
+            "STARFERRY_WEBHOOK_SCHEDULE",
+            "10,60,300,1800,7200,21600",
+            "seconds until a webhook that wasn't taken in is sent again; then it is given up",
             _seconds,
         ),
         Setting("STARFERRY_TOKEN", "", "token for `starferry ingest --api-root`", _text, True),

@@ -18,7 +18,7 @@ import structlog
 
 from api.listener import Listener, Told, opening, still_here
 from api.threads import in_thread
-from application.permissions import Principal
+from application.permissions import Audience, Principal
 from application.ports.event_log import Batch
 from application.transfer_news import TOPICS, news_of
 from domain import accounts
@@ -26,7 +26,6 @@ from domain.accounts import AccountChanged, AccountSynced, ProposalsLearned, Tok
 from domain.errors import RetryLater
 from domain.event import Recorded
 from domain.transfers import TransferRequested
-from projections.transfer_audience import Audience
 
 logger = structlog.get_logger()
 

@@ -71,6 +71,11 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
         """Whether its state has changed, or only its progress."""
         return "progress" if self.event == TransferCheckpointed.topic else "state"
 
+    @property
+    def is_failure(self) -> bool:
+        """Whether its owner may have to do something: nothing goes on by itself, or only once the destination does."""
+        return self.held or self.status == "failed"
+
 
 def news_of(recorded: Recorded, request: TransferRequested) -> News:
     """The news in an event of TOPICS; `request` is the first event of its stream. The same event gives the same news,

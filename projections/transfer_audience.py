@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
-from application.permissions import Principal, managing
+from application.permissions import Audience, managing
 from domain.transfers import TransferRequested
 
 _AUDIENCE = """
@@ -33,18 +32,6 @@ SELECT w.transfer, w.owner,
         SELECT 1 FROM read_groups.party p WHERE p.kind = 'project' AND p.id = o.project AND NOT p.deleted))
 FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS w (transfer, owner, config, observation)
 """
-
-
-class Audience(msgspec.Struct, frozen=True):
-    """The people by name, and all who are members of the proposal, when there is one. Superusers see everything."""
-
-    names: frozenset[str]
-    proposal: str = ""
-
-    def includes(self, viewer: Principal) -> bool:
-        """Whether this viewer is among them."""
-        proposal = bool(self.proposal) and self.proposal in viewer.proposals
-        return viewer.is_superuser or viewer.username in self.names or proposal
 
 
 class AudienceQueries:

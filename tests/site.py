@@ -39,18 +39,25 @@ class CarryingJobs:
 
     def __init__(self) -> None:
         self.carry: Callable[[str], None] = lambda _: None
+        self.send: Callable[[str], None] = lambda _: None
         self.paused = threading.Event()
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="carry")
         self._timers: list[threading.Timer] = []
         self._closed = False
 
     def nudge(self, transfers: Sequence[tuple[str, datetime | None]]) -> None:
-        for transfer, at in transfers:
+        self._plan(lambda transfer: self.carry(transfer), transfers)
+
+    def nudge_notices(self, notices: Sequence[tuple[str, datetime | None]]) -> None:
+        self._plan(lambda notice: self.send(notice), notices)
+
+    def _plan(self, work: Callable[[str], None], wanted: Sequence[tuple[str, datetime | None]]) -> None:
+        for name, at in wanted:
             wait = (at - datetime.now(UTC)).total_seconds() + LEEWAY if at else 0.0
             if wait <= LEEWAY:
-                self._submit(transfer)
+                self._submit(work, name)
                 continue
-            timer = threading.Timer(wait, self._submit, (transfer,))
+            timer = threading.Timer(wait, self._submit, (work, name))
             timer.daemon = True
             self._timers.append(timer)
             timer.start()
@@ -61,9 +68,9 @@ class CarryingJobs:
             timer.cancel()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def _submit(self, transfer: str) -> None:
+    def _submit(self, work: Callable[[str], None], name: str) -> None:
         if not self._closed and not self.paused.is_set():
-            self._threads.submit(self.carry, transfer)
+            self._threads.submit(work, name)
 
 
 class Site:
@@ -165,7 +172,9 @@ def running_site(
     with ExitStack() as stack:
         core = stack.enter_context(open_core(settings, conninfo))
         jobs.carry = core.ferry("test-worker").carry
-        engine = stack.enter_context(_running_followers(msgspec.structs.replace(core, jobs=jobs)))
+        working = msgspec.structs.replace(core, jobs=jobs)
+        jobs.send = working.webhook_post().deliver
+        engine = stack.enter_context(_running_followers(working))
         stack.callback(jobs.close)
         url = stack.enter_context(served(settings, conninfo))
         yield Site(core, url, jobs, engine, stack)
@@ -217,9 +226,10 @@ def _running_followers(core: Core) -> Iterator[PolicyEngine]:
         threading.Thread(target=engine.run, name="policies"),
     ]
     outbox = core.outbox_engine()
-    if outbox is not None:
-        wakeup.on_growth(outbox.wake)
-        threads.append(threading.Thread(target=outbox.run, name="outbox"))
+    apart = [core.notice_engine(), *([outbox] if outbox else [])]
+    for other in apart:
+        wakeup.on_growth(other.wake)
+        threads.append(threading.Thread(target=other.run, name="apart"))
     wakeup.start()
     for thread in threads:
         thread.start()
@@ -229,7 +239,7 @@ def _running_followers(core: Core) -> Iterator[PolicyEngine]:
         wakeup.stop()
         runner.stop()
         engine.stop()
-        if outbox is not None:
-            outbox.stop()
+        for other in apart:
+            other.stop()
         for thread in threads:
             thread.join(timeout=10)

@@ -83,10 +83,11 @@ def worker(data: Path | None) -> None:
     with opened(data) as core:
         identity = WorkerIdentity(core.conninfo)
         ferry, sweep, retention = core.ferry(identity.name), core.sweep(), periodic_retention(core)
+        post = core.webhook_post()
 
         def settle_and_sweep() -> dict[str, int]:
             ferry.settle()
-            return {**sweep.run(), "expired": retention.run()}
+            return {**sweep.run(), "expired": retention.run(), "notices": post.sweep()}
 
         try:
             asyncio.run(
@@ -94,6 +95,7 @@ def worker(data: Path | None) -> None:
                     run_worker(
                         core.conninfo,
                         ferry.carry,
+                        post.deliver,
                         settle_and_sweep,
                         concurrency=core.settings["STARFERRY_WORKERS"],
                         sweep_seconds=core.settings["STARFERRY_SWEEP_SECONDS"],
@@ -117,14 +119,14 @@ def run_projections(data: Path | None) -> None:
             threading.Thread(target=runner.run, name="projections"),
             threading.Thread(target=_alone, args=(core.conninfo, POLICY_LOCK, engine.run, stopped), name="policies"),
         ]
+        apart = [(NOTICE_LOCK, "notices", core.notice_engine())]
         outbox = core.outbox_engine()
         if outbox is not None:
-            wakeup.on_growth(outbox.wake)
-            threads.append(
-                threading.Thread(
-                    target=_alone, args=(core.conninfo, OUTBOX_LOCK, outbox.run, stopped), name="outbox", daemon=True
-                )
-            )
+            apart.append((OUTBOX_LOCK, "outbox", outbox))
+        for lock, name, other in apart:
+            wakeup.on_growth(other.wake)
+            arguments = (core.conninfo, lock, other.run, stopped)
+            threads.append(threading.Thread(target=_alone, args=arguments, name=name, daemon=True))
         wakeup.start()
         for thread in threads:
             thread.start()
@@ -132,8 +134,8 @@ def run_projections(data: Path | None) -> None:
         wakeup.stop()
         runner.stop()
         engine.stop()
-        if outbox is not None:
-            outbox.stop()
+        for _, _, other in apart:
+            other.stop()
         for thread in threads:
             thread.join(timeout=5)
 
@@ -169,7 +171,7 @@ def _supervised(settings: Settings, host: str, port: int) -> Iterator[Supervisor
 
 
 def _alone(conninfo: str, lock: int, work: Callable[[], None], stopped: Stop) -> None:
-    """Run `work` while holding a lock: only one process drives the policies, and one the outbox."""
+    """Run `work` while holding a lock: only one process drives the policies, one the outbox, one the notices."""
     import psycopg
 
     while not stopped.is_set():
@@ -188,6 +190,7 @@ def _alone(conninfo: str, lock: int, work: Callable[[], None], stopped: Stop) ->
 
 POLICY_LOCK = 7236837103
 OUTBOX_LOCK = 7236837105
+NOTICE_LOCK = 7236837107
 
 
 async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:

@@ -8,8 +8,10 @@ from api.v1.ingest import CalibrationReport
 from api.v1.observations import DestinationsBody, ObservationBody
 from api.v1.storage_configs import ConfigBody, ConfigPatch
 from api.v1.transfers import STATUSES
+from api.v1.webhooks import WebhookForm
 from application.history import Entry
 from application.transfer_news import News
+from application.webhook_message import WebhookBody
 
 _STRUCTS = (
     ObservationBody,
@@ -19,6 +21,8 @@ _STRUCTS = (
     CalibrationReport,
     Entry,
     News,
+    WebhookForm,
+    WebhookBody,
     GroupBody,
     NameBody,
     MemberBody,
@@ -104,4 +108,30 @@ def schemas() -> dict[str, Schema]:
             }
         ),
         "Transfer": transfer,
+        "Webhook": record(
+            {
+                **name,
+                "owner": TEXT,
+                "name": TEXT,
+                "host": TEXT,
+                "interests": array(TEXT),
+                "storage_config": nullable(TEXT),
+                "created_at": MOMENT,
+                "deliveries": {"type": "object", "additionalProperties": WHOLE},
+            }
+        ),
+        "Delivery": record(
+            {
+                **name,
+                "event": TEXT,
+                "position": WHOLE,
+                "status": {"type": "string", "enum": ["waiting", "delivered", "failed"]},
+                "attempts": WHOLE,
+                "created_at": MOMENT,
+                "next_attempt_at": nullable(MOMENT),
+                "done_at": nullable(MOMENT),
+                "http_status": nullable(WHOLE),
+                "reason": nullable(TEXT),
+            }
+        ),
     }

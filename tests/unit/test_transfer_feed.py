@@ -13,7 +13,7 @@ import pytest
 from adapters.event_store.memory import MemoryEventLog
 from api.listener import MOST_WAITING
 from api.transfer_feed import Means, TransferFeed
-from application.permissions import Principal
+from application.permissions import Audience, Principal
 from application.ports.event_log import Batch
 from application.transfer_news import STATUSES
 from domain import accounts, transfers
@@ -21,7 +21,6 @@ from domain.accounts import AccountChanged
 from domain.errors import RetryLater
 from domain.event import Event, Recorded
 from domain.transfers import TransferCancelled, TransferCheckpointed, TransferHeld, TransferRequested
-from projections.transfer_audience import Audience
 from tests.fakes.samples import completed, record, started, transfer_requested
 
 ANA, BEN, EVE = Principal("ana"), Principal("ben", proposals=("P1",)), Principal("eve")

@@ -17,10 +17,10 @@ from psycopg_pool import AsyncConnectionPool
 
 from api.settings import Settings
 from application.commands.accounts import change_account
-from application.permissions import Principal
+from application.permissions import Audience, Principal
 from domain.transfers import TransferRequested, stream_of
 from projections.delivery_queries import DeliveryQueries
-from projections.transfer_audience import Audience, AudienceQueries
+from projections.transfer_audience import AudienceQueries
 from tests.integration.api.deliveries import create, folder_body, observe, transfer
 from tests.integration.api.test_own_ingest import is_problem
 from tests.integration.api.test_scopes import Scene

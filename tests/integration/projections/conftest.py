@@ -12,7 +12,7 @@ import pytest
 from adapters.event_store.log import PostgresEventLog
 from adapters.sky.spherical_sky import SphericalSky
 from application.ports.event_log import Commit, Write
-from domain import accounts, frames, groups, observations, storage_configs, transfers
+from domain import accounts, frames, groups, observations, storage_configs, transfers, webhooks
 from domain.event import Cause, Event
 from domain.footprint import Footprint
 from domain.frame_record import FrameRecord
@@ -35,6 +35,7 @@ from projections.projection import Projection
 from projections.runner import create_missing
 from projections.storage_configs import StorageConfigsProjection
 from projections.transfers import TransfersProjection
+from projections.webhooks import WebhooksProjection
 
 START = datetime(2026, 11, 1, 3, tzinfo=UTC)
 
@@ -48,6 +49,7 @@ def all_projections() -> list[Projection]:
         TransfersProjection(),
         AccountsProjection(),
         GroupsProjection(),
+        WebhooksProjection(),
     ]
 
 
@@ -174,6 +176,12 @@ def write_a_little_of_everything(writer: Writer) -> int:
     _thumbnails(writer)
     for number, outcome in enumerate(("completed", "failed", "cancelled", "pending", "running")):
         _transfer(writer, number, outcome)
+    for number in (1, 2):
+        created = webhooks.WebhookCreated(
+            id=f"hook-{number}", owner="ada", name="Pipeline", host="hooks.example.org", interests=("state", "failure")
+        )
+        writer.write(webhooks.stream_of(f"hook-{number}"), created)
+    writer.write(webhooks.stream_of("hook-2"), webhooks.WebhookDeleted())
     return writer.write(config, storage_configs.StorageConfigDeleted())
 
 
