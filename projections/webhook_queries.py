@@ -10,6 +10,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from application.permissions import Audience, Principal
+from application.ports.mail import Mailbox
 from application.ports.webhooks import Subscriber
 from domain.errors import RetryLater
 from domain.transfers import TransferRequested
@@ -50,8 +51,8 @@ class WebhookQueries:
             return await cursor.fetchall()
 
 
-class WebhookLookups:
-    """Implements WebhookLookup. Safe to share between threads."""
+class NoticeLookups:
+    """Implements WebhookLookup and MailLookup. Safe to share between threads."""
 
     def __init__(self, pool: ConnectionPool[Any]) -> None:
         self._pool = pool
@@ -75,6 +76,14 @@ class WebhookLookups:
         """See WebhookLookup."""
         statement = b"SELECT id FROM read_webhooks.webhook WHERE owner = %s AND NOT deleted"
         return [row[0] for row in self._rows(statement, (owner,), 0)]
+
+    def mailboxes(self, *, at_least: int) -> Sequence[Mailbox]:
+        """See MailLookup."""
+        statement = (
+            b"SELECT m.username, m.number FROM read_mail_notices.mailbox m JOIN read_accounts.account a "
+            b"USING (username) WHERE m.enabled AND a.active"
+        )
+        return [Mailbox(*row) for row in self._rows(statement, (), at_least, "mail_notices", "accounts")]
 
     def audiences(self, requests: Sequence[TransferRequested], *, at_least: int) -> Mapping[str, Audience]:
         """See WebhookLookup."""

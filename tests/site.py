@@ -173,7 +173,7 @@ def running_site(
         core = stack.enter_context(open_core(settings, conninfo))
         jobs.carry = core.ferry("test-worker").carry
         working = msgspec.structs.replace(core, jobs=jobs)
-        jobs.send = working.webhook_post().deliver
+        jobs.send = working.send_notice
         engine = stack.enter_context(_running_followers(working))
         stack.callback(jobs.close)
         url = stack.enter_context(served(settings, conninfo))

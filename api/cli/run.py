@@ -83,11 +83,10 @@ def worker(data: Path | None) -> None:
     with opened(data) as core:
         identity = WorkerIdentity(core.conninfo)
         ferry, sweep, retention = core.ferry(identity.name), core.sweep(), periodic_retention(core)
-        post = core.webhook_post()
 
         def settle_and_sweep() -> dict[str, int]:
             ferry.settle()
-            return {**sweep.run(), "expired": retention.run(), "notices": post.sweep()}
+            return {**sweep.run(), "expired": retention.run(), "notices": core.sweep_notices()}
 
         try:
             asyncio.run(
@@ -95,7 +94,7 @@ def worker(data: Path | None) -> None:
                     run_worker(
                         core.conninfo,
                         ferry.carry,
-                        post.deliver,
+                        core.send_notice,
                         settle_and_sweep,
                         concurrency=core.settings["STARFERRY_WORKERS"],
                         sweep_seconds=core.settings["STARFERRY_SWEEP_SECONDS"],

@@ -10,7 +10,7 @@ from api.v1.answers import json_answer
 from api.v1.description_delivery import observations, storage, transfers
 from api.v1.description_files import history, ingest
 from api.v1.description_groups import groups
-from api.v1.description_notices import webhooks
+from api.v1.description_notices import mail, webhooks
 from api.v1.description_parts import problem
 from api.v1.description_schemas import schemas
 
@@ -40,6 +40,7 @@ def operations() -> list[Operation]:
         *groups("project"),
         *transfers(),
         *webhooks(),
+        *mail(),
         *history(),
     ]
 

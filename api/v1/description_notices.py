@@ -1,8 +1,8 @@
-"""Webhooks described."""
+"""Webhooks and mail described."""
 
 from __future__ import annotations
 
-from api.openapi import TEXT, Answer, Body, Operation, named, nullable, record, ref
+from api.openapi import MOMENT, TEXT, TRUTH, Answer, Body, Operation, named, nullable, record, ref
 from api.v1.description_parts import PAGING, POSITION, listed, problem
 
 
@@ -68,6 +68,50 @@ def webhooks() -> list[Operation]:
                     record({"results": {"type": "array", "items": ref("Delivery")}, "next_cursor": nullable(TEXT)}),
                 )
             },
+            who="known",
+        ),
+    ]
+
+
+def mail() -> list[Operation]:
+    """Mail about what failed."""
+    path = "/api/v1/mail-notices"
+    choice = Answer(
+        "The choice; whether there is a mail server; when mail was sent last, and why it couldn't be.",
+        record(
+            {
+                "enabled": TRUTH,
+                "address": nullable(TEXT),
+                "available": TRUTH,
+                "last_sent_at": nullable(MOMENT),
+                "failure": nullable(TEXT),
+            }
+        ),
+    )
+    return [
+        Operation(
+            method="get",
+            path=path,
+            tag="notices",
+            summary="Whether and where the asker wants mail about failures.",
+            answers={200: choice},
+            who="known",
+        ),
+        Operation(
+            method="put",
+            path=path,
+            tag="notices",
+            summary="Want mail about failures, or none; an empty address keeps the one there is.",
+            body=Body(ref("MailForm"), example={"enabled": True, "address": "ada@example.org"}),
+            answers={200: choice, 409: problem("The operator has set no mail server.")},
+            who="known",
+        ),
+        Operation(
+            method="delete",
+            path=path,
+            tag="notices",
+            summary="Want no mail, and have the address forgotten.",
+            answers={204: Answer("It is forgotten.")},
             who="known",
         ),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from api.openapi import MOMENT, TEXT, TRUTH, WHOLE, Schema, array, nullable, record, ref, struct_schemas
 from api.v1.groups import GroupBody, MemberBody, NameBody, OwnerBody
 from api.v1.ingest import CalibrationReport
+from api.v1.mail_notices import MailForm
 from api.v1.observations import DestinationsBody, ObservationBody
 from api.v1.storage_configs import ConfigBody, ConfigPatch
 from api.v1.transfers import STATUSES
@@ -21,6 +22,7 @@ _STRUCTS = (
     CalibrationReport,
     Entry,
     News,
+    MailForm,
     WebhookForm,
     WebhookBody,
     GroupBody,

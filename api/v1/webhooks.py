@@ -67,7 +67,7 @@ async def create(request: AnyRequest) -> Response[bytes]:
         principal,
         new,
         core.webhook_sender,
-        core.webhook_lookups,
+        core.notice_lookups,
     )
     serving.gate.wrote(principal.username, position)
     await serving.gate.settle(principal.username)

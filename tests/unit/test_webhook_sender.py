@@ -3,24 +3,19 @@
 
 from __future__ import annotations
 
-import datetime
 import socket
-import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from adapters.webhooks.addresses import Allowed, may_reach, parse_allowed
 from adapters.webhooks.sender import HttpWebhookSender
 from domain.errors import GiveUp, InvalidInput, RetryLater
 from tests.receivers import Receiver, running_receiver
+from tests.tls import tls
 
 LOOPBACK = parse_allowed("127.0.0.1")
 INSIDE = [
@@ -155,34 +150,6 @@ def test_s58_by_tls_the_certificate_must_be_the_names(tmp_path: Path) -> None:
         with pytest.raises(RetryLater, match="certificate"):
             sender.send(f"https://other.example.org:{receiver.port}/x", {}, b"")
     assert len(receiver.got) == 1
-
-
-def tls(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's side with a certificate for this name, and a client's that trusts it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    public = folder / "certificate.pem"
-    public.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    private = folder / "key.pem"
-    private.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(public, private)
-    return server, ssl.create_default_context(cafile=str(public))
 
 
 def test_s58_nobody_there_and_a_name_without_address_mean_try_again() -> None:

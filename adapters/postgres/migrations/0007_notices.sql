@@ -17,3 +17,28 @@ CREATE TABLE starferry.webhook_delivery (
 CREATE INDEX webhook_delivery_webhook ON starferry.webhook_delivery (webhook, number DESC);
 CREATE INDEX webhook_delivery_due ON starferry.webhook_delivery (due_at) WHERE status = 'waiting';
 CREATE INDEX webhook_delivery_done ON starferry.webhook_delivery (done_at) WHERE done_at IS NOT NULL;
+
+-- Failures that gather for the next mail to somebody about a destination, and when that is due, if at all. What stands up
+-- to told_upto has been told.
+CREATE TABLE starferry.mail_complaint (
+    username       text        NOT NULL,
+    storage_config text        NOT NULL,
+    position       bigint      NOT NULL,
+    transfer       text        NOT NULL,
+    frame          text        NOT NULL,
+    reason         text        NOT NULL,
+    at             timestamptz NOT NULL,
+    PRIMARY KEY (username, position)
+);
+CREATE INDEX mail_complaint_config ON starferry.mail_complaint (username, storage_config, position);
+CREATE TABLE starferry.mail_digest (
+    username       text   NOT NULL,
+    storage_config text   NOT NULL,
+    due_at         timestamptz,
+    sent_at        timestamptz,
+    told_upto      bigint NOT NULL DEFAULT 0,
+    attempts       int    NOT NULL DEFAULT 0,
+    failure        text   NOT NULL DEFAULT '',
+    PRIMARY KEY (username, storage_config)
+);
+CREATE INDEX mail_digest_due ON starferry.mail_digest (due_at) WHERE due_at IS NOT NULL;

@@ -12,7 +12,7 @@ import pytest
 from adapters.event_store.log import PostgresEventLog
 from adapters.sky.spherical_sky import SphericalSky
 from application.ports.event_log import Commit, Write
-from domain import accounts, frames, groups, observations, storage_configs, transfers, webhooks
+from domain import accounts, frames, groups, mail_notices, observations, storage_configs, transfers, webhooks
 from domain.event import Cause, Event
 from domain.footprint import Footprint
 from domain.frame_record import FrameRecord
@@ -30,6 +30,7 @@ from projections.accounts import AccountsProjection
 from projections.facets.projection import FacetsProjection
 from projections.frames.projection import FramesProjection
 from projections.groups import GroupsProjection
+from projections.mail_notices import MailNoticesProjection
 from projections.observations import ObservationsProjection
 from projections.projection import Projection
 from projections.runner import create_missing
@@ -50,6 +51,7 @@ def all_projections() -> list[Projection]:
         AccountsProjection(),
         GroupsProjection(),
         WebhooksProjection(),
+        MailNoticesProjection(),
     ]
 
 
@@ -176,6 +178,9 @@ def write_a_little_of_everything(writer: Writer) -> int:
     _thumbnails(writer)
     for number, outcome in enumerate(("completed", "failed", "cancelled", "pending", "running")):
         _transfer(writer, number, outcome)
+    for enabled in (True, True, False, True):
+        chosen = mail_notices.MailNoticesChosen(enabled=enabled)
+        writer.write(mail_notices.stream_of("ada"), chosen)
     for number in (1, 2):
         created = webhooks.WebhookCreated(
             id=f"hook-{number}", owner="ada", name="Pipeline", host="hooks.example.org", interests=("state", "failure")
