@@ -39,6 +39,7 @@ from adapters.passwords import PostgresPasswords
 from adapters.portal.client import HttpPortal
 from adapters.portal.exchange import PortalHttp
 from adapters.portal.tags import PortalTags
+from adapters.progress import ProgressNotices
 from adapters.sessions import PostgresSessions
 from adapters.sky.spherical_sky import SphericalSky
 from adapters.vault.keyring import open_keyring
@@ -252,6 +253,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
             hash_file=hash_file,
             worker=worker,
             schedule=self.settings["STARFERRY_RETRY_SCHEDULE"],
+            tell_progress=ProgressNotices(self.pool),
         )
 
     def sweep(self) -> Sweep:

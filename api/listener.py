@@ -10,7 +10,7 @@ from contextlib import suppress
 import msgspec
 
 from application.permissions import Audience, Principal
-from application.transfer_news import News
+from application.transfer_news import News, Progress
 
 MOST_WAITING = 1000
 """Messages, of half a kilobyte each, that wait for a listener who reads slowly."""
@@ -20,21 +20,25 @@ SUPERUSERS = "superusers"
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of news, and the message that all its hearers get. `names` are those that hearers go by."""
+    """A piece of news, and the message that all its hearers get. `names` are those that hearers go by; `position` is
+    None for what isn't in the log."""
 
-    position: int
-    news: News
+    position: int | None
+    news: News | Progress
     names: frozenset[str]
     message: bytes
 
     @classmethod
     def of(cls, news: News, audience: Audience) -> Told:
         """The news for this audience."""
-        names = {SUPERUSERS, *(f"user:{name}" for name in audience.names)}
-        if audience.proposal:
-            names.add(f"proposal:{audience.proposal}")
         message = b"id: %d\nevent: %s\ndata: %s\n\n" % (news.position, news.kind.encode(), msgspec.json.encode(news))
-        return cls(position=news.position, news=news, names=frozenset(names), message=message)
+        return cls(position=news.position, news=news, names=_names(audience), message=message)
+
+    @classmethod
+    def passing(cls, progress: Progress, audience: Audience) -> Told:
+        """Progress that is in no event: it has no id, so that nobody goes on from there."""
+        message = b"event: progress\ndata: %s\n\n" % msgspec.json.encode(progress)
+        return cls(position=None, news=progress, names=_names(audience), message=message)
 
 
 class Listener:
@@ -77,6 +81,11 @@ class Listener:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), seconds)
         return self._waiting.popleft() if self._waiting and not self.gone else None
+
+
+def _names(audience: Audience) -> frozenset[str]:
+    proposal = {f"proposal:{audience.proposal}"} if audience.proposal else set()
+    return frozenset({SUPERUSERS, *(f"user:{name}" for name in audience.names), *proposal})
 
 
 def opening(position: int) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
@@ -16,12 +17,13 @@ import msgspec
 import psycopg
 import structlog
 
+from adapters.progress import CHANNEL
 from api.listener import Listener, Told, opening, still_here
 from api.threads import in_thread
 from application.permissions import Audience, Principal
 from application.ports.event_log import Batch
-from application.transfer_news import TOPICS, news_of
-from domain import accounts
+from application.transfer_news import TOPICS, Sent, news_of, progress_of
+from domain import accounts, transfers
 from domain.accounts import AccountChanged, AccountSynced, ProposalsLearned, TokenRevoked
 from domain.errors import RetryLater
 from domain.event import Recorded
@@ -34,6 +36,8 @@ HEARTBEAT_SECONDS = 15.0
 """Below the minute after which proxies give up on a silent answer."""
 LIFETIME_SECONDS = 900.0
 """Then a listener comes again and says anew who it is: ended sessions leave no trace in the log."""
+GATHER_SECONDS = 0.2
+"""Between two looks at what workers say: many transfers are then one question of who may see them."""
 RETRY_SECONDS = 1.0
 REMEMBERED = 10_000
 TROUBLES = (RetryLater, psycopg.Error)
@@ -63,6 +67,8 @@ class Wakeup(Protocol):
 
     def on_growth(self, callback: Callable[[], None]) -> None: ...
 
+    def on_message(self, channel: str, callback: Callable[[str], None]) -> None: ...
+
     def start(self) -> None: ...
 
     def stop(self) -> None: ...
@@ -79,6 +85,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     forget: Callable[[], None]
     heartbeat: float = HEARTBEAT_SECONDS
     lifetime: float = LIFETIME_SECONDS
+    gather: float = GATHER_SECONDS
 
 
 class TransferFeed:
@@ -95,6 +102,8 @@ class TransferFeed:
         self._listening = False
         self._closed = False
         self._requests: dict[str, TransferRequested] = {}
+        self._sent: dict[str, Sent] = {}
+        self._teller: asyncio.Task[None] | None = None
 
     async def listen(
         self, viewer: Principal, filters: Mapping[str, str], after: int | None = None
@@ -129,7 +138,7 @@ class TransferFeed:
                 told_now = await listener.next(min(left, self._means.heartbeat))
                 if told_now is None:
                     yield still_here(max(start, self._position))
-                elif told_now.position > start:
+                elif told_now.position is None or told_now.position > start:
                     yield told_now.message
         finally:
             self._leave(listener)
@@ -143,10 +152,11 @@ class TransferFeed:
     async def close(self) -> None:
         """Stop following."""
         self.send_away()
-        if self._follower is not None:
-            self._follower.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._follower
+        for task in (self._follower, self._teller):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         if self._listening:
             await in_thread(self._means.wakeup.stop)
 
@@ -166,7 +176,9 @@ class TransferFeed:
                 self._follower = asyncio.create_task(self._follow())
         if not self._listening:
             self._listening = True
-            self._means.wakeup.on_growth(partial(_wake, asyncio.get_running_loop(), self._woken))
+            loop = asyncio.get_running_loop()
+            self._means.wakeup.on_growth(partial(_wake, loop, self._woken))
+            self._means.wakeup.on_message(CHANNEL, partial(_pass_on, loop, self._hear))
             self._means.wakeup.start()
         if self._closed:
             listener.send_away()
@@ -241,13 +253,54 @@ class TransferFeed:
         for recorded in events:
             if isinstance(recorded.event, TransferRequested):
                 self._requests[recorded.stream] = recorded.event
-        unknown = sorted({recorded.stream for recorded in events} - self._requests.keys())
+        return await self._requests_by_stream([recorded.stream for recorded in events])
+
+    async def _requests_by_stream(self, streams: Iterable[str]) -> dict[str, TransferRequested]:
+        wanted = set(streams)
+        unknown = sorted(wanted - self._requests.keys())
         for stream, first in (await self._means.reader.first(unknown)).items() if unknown else ():
             assert isinstance(first.event, TransferRequested)
             self._requests[stream] = first.event
-        return {recorded.stream: self._requests[recorded.stream] for recorded in events}
+        return {stream: self._requests[stream] for stream in wanted if stream in self._requests}
 
-    def _spread(self, news: Iterable[Told]) -> None:
+    def _hear(self, payload: str) -> None:
+        """A worker says how far a transfer is."""
+        if not self._count:
+            return
+        sent = msgspec.json.decode(payload, type=Sent)
+        self._sent[sent.transfer] = sent
+        if self._teller is None or self._teller.done():
+            self._teller = asyncio.create_task(self._tell_progress())
+
+    async def _tell_progress(self) -> None:
+        """Tell what workers have said, some of it at a time; what the log has told meanwhile isn't told any more."""
+        while self._sent and not self._closed:
+            await asyncio.sleep(self._means.gather)
+            said = dict(self._sent)
+            try:
+                requests = await self._requests_by_stream([transfers.stream_of(transfer) for transfer in said])
+                audiences = await self._means.audiences.of(list(requests.values()))
+            except Exception as error:  # worth no more: the log tells of what matters
+                logger.warning("progress can't be told", error=type(error).__name__)
+                self._sent.clear()
+                return
+            now = datetime.now(UTC)
+            news = [
+                Told.passing(progress_of(said[request.id], request, now), audiences[request.id])
+                for request in requests.values()
+                if self._sent.get(request.id) is said[request.id]
+            ]
+            for transfer, sent in said.items():
+                if self._sent.get(transfer) is sent:
+                    del self._sent[transfer]
+            self._send_to_hearers(news)
+
+    def _spread(self, news: Sequence[Told]) -> None:
+        for told in news:
+            self._sent.pop(told.news.transfer, None)
+        self._send_to_hearers(news)
+
+    def _send_to_hearers(self, news: Iterable[Told]) -> None:
         for told in news:
             hearers: set[Listener] = set()
             for name in told.names:
@@ -268,3 +321,8 @@ class TransferFeed:
 def _wake(loop: asyncio.AbstractEventLoop, woken: asyncio.Event) -> None:
     """From another thread."""
     loop.call_soon_threadsafe(woken.set)
+
+
+def _pass_on(loop: asyncio.AbstractEventLoop, hear: Callable[[str], None], payload: str) -> None:
+    """From another thread."""
+    loop.call_soon_threadsafe(hear, payload)

@@ -77,6 +77,51 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
         return self.held or self.status == "failed"
 
 
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes that a destination has taken since the log last told of it. No event, so it has no position, and whoever
+    isn't listening just then never hears of it."""
+
+    at: datetime
+    event: Literal["transfer.progress"] = "transfer.progress"
+    transfer: str
+    status: Literal["in_progress"] = "in_progress"
+    attempt: int
+    storage_config: str
+    provider: str
+    observation: str | None
+    frame: str
+    content: str
+    destination_path: str
+    bytes_total: int
+    bytes_sent: int
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """What a worker says while it carries a transfer."""
+
+    transfer: str
+    attempt: int
+    bytes_sent: int
+    bytes_total: int
+
+
+def progress_of(sent: Sent, request: TransferRequested, at: datetime) -> Progress:
+    """What a worker said, in the words of the news."""
+    return Progress(
+        at=at,
+        transfer=sent.transfer,
+        attempt=sent.attempt,
+        storage_config=request.storage_config,
+        provider=request.provider,
+        observation=request.observation,
+        frame=request.frame,
+        content=request.content,
+        destination_path=request.destination_path,
+        bytes_total=sent.bytes_total,
+        bytes_sent=sent.bytes_sent,
+    )
+
+
 def news_of(recorded: Recorded, request: TransferRequested) -> News:
     """The news in an event of TOPICS; `request` is the first event of its stream. The same event gives the same news,
     whenever it is read."""

@@ -11,7 +11,7 @@ from api.v1.storage_configs import ConfigBody, ConfigPatch
 from api.v1.transfers import STATUSES
 from api.v1.webhooks import WebhookForm
 from application.history import Entry
-from application.transfer_news import News
+from application.transfer_news import News, Progress
 from application.webhook_message import WebhookBody
 
 _STRUCTS = (
@@ -22,6 +22,7 @@ _STRUCTS = (
     CalibrationReport,
     Entry,
     News,
+    Progress,
     MailForm,
     WebhookForm,
     WebhookBody,

@@ -15,7 +15,7 @@ from api.listener import MOST_WAITING
 from api.transfer_feed import Means, TransferFeed
 from application.permissions import Audience, Principal
 from application.ports.event_log import Batch
-from application.transfer_news import STATUSES
+from application.transfer_news import STATUSES, Sent
 from domain import accounts, transfers
 from domain.accounts import AccountChanged
 from domain.errors import RetryLater
@@ -46,7 +46,7 @@ class CountingReader:
         return self.log.read(after, limit, topics=topics)
 
     async def first(self, streams: Sequence[str]) -> Mapping[str, Recorded]:
-        return {stream: self.log.load(stream)[0] for stream in streams}
+        return {stream: history[0] for stream in streams if (history := self.log.load(stream))}
 
 
 class Owners:
@@ -70,6 +70,9 @@ class Ringing:
 
     def on_growth(self, callback: Callable[[], None]) -> None:
         self.callbacks.append(callback)
+
+    def on_message(self, channel: str, callback: Callable[[str], None]) -> None:
+        self.say = callback
 
     def start(self) -> None:
         self.ring()
@@ -346,3 +349,36 @@ def test_s58_all_streams_end_when_the_process_stops_and_none_begins() -> None:
         assert scene.wakeup.stopped
 
     asyncio.run(play())
+
+
+def test_s58_progress_between_events_is_told_without_an_id_to_those_who_may_see_it() -> None:
+    async def play() -> None:
+        scene = Scene(gather=0.1)
+        ana, root, eve = [await listening(scene, viewer) for viewer in (ANA, ROOT, EVE)]
+        scene.happens("v1-a", requested(1, "a", "ana"), started())
+        for stream in (ana, root):
+            assert [(await stream.next())["data"]["status"] for _ in range(2)] == ["pending", "in_progress"]
+        scene.wakeup.say(said("v1-a", 10))
+        scene.wakeup.say(said("v9-unknown", 10))
+        for stream in (ana, root):
+            told = await stream.next()
+            assert "id" not in told
+            assert told["event"] == "progress"
+            assert told["data"]["event"] == "transfer.progress"
+            assert (told["data"]["transfer"], told["data"]["bytes_sent"], told["data"]["bytes_total"]) == (
+                "v1-a",
+                10,
+                99,
+            )
+        scene.wakeup.say(said("v1-a", 20))
+        scene.happens("v1-a", completed())
+        scene.happens("v2-b", requested(2, "b", "eve"))
+        assert (await ana.next())["data"]["status"] == "completed", "what was said before is no news any more"
+        assert (await eve.next())["data"]["transfer"] == "v2-b"
+        await scene.feed.close()
+
+    asyncio.run(play())
+
+
+def said(transfer: str, bytes_sent: int) -> str:
+    return msgspec.json.encode(Sent(transfer, 1, bytes_sent, 99)).decode()

@@ -18,6 +18,7 @@ from psycopg_pool import AsyncConnectionPool
 from api.settings import Settings
 from application.commands.accounts import change_account
 from application.permissions import Audience, Principal
+from application.transfer_news import Sent
 from domain.transfers import TransferRequested, stream_of
 from projections.delivery_queries import DeliveryQueries
 from projections.transfer_audience import AudienceQueries
@@ -102,6 +103,26 @@ def test_s58_a_transfers_states_are_told_as_they_happen(site: Site, route: str) 
         for entry in site.user.get(f"/api/v1/audit/transfer/{row['id']}").json()["results"]
     }
     assert {int(one["id"]): one["data"]["event"] for one in told} == positions
+
+
+def test_s58_what_a_worker_says_between_events_is_told_to_those_who_may_see_it(site: Site) -> None:
+    site.jobs.paused.set()
+    try:
+        number = deliver(site)
+        row = transfer(site.user, "pending", observation=number)
+        stranger = site.new_user(f"stranger-{secrets.token_hex(4)}")
+        with events(site, site.user_token) as stream, events(site, stranger) as other:
+            site.core.ferry("w").tell_progress(Sent(row["id"], 1, 7, 9))
+            told = stream.next()
+            own = deliver(site, site.client(stranger))
+            assert other.next()["data"]["observation"] == str(own)
+    finally:
+        site.jobs.paused.clear()
+    assert "id" not in told
+    assert told["event"] == "progress"
+    for name in ("frame", "observation", "storage_config", "destination_path", "content", "provider"):
+        assert told["data"][name] == row[name]
+    assert [told["data"][name] for name in ("transfer", "bytes_sent", "bytes_total")] == [row["id"], 7, 9]
 
 
 def test_s58_a_failure_is_told_with_its_reason(site: Site) -> None:
