@@ -196,7 +196,10 @@ def _events(path: str) -> Operation:
         path=path,
         tag="transfers",
         summary="State changes and progress of the asker's transfers, as they happen.",
-        description="Server-sent events without an end: `open`, then `state` and `progress`, whose data are `News`, or `Progress` where there is no id.",
+        description=(
+            "Server-sent events without an end: `open`, then `state` and `progress`. Their data are `News`; those of a "
+            "`progress` without an id are `Progress`."
+        ),
         parameters=[
             *(Parameter(name, TEXT, "Exactly this.") for name in EVENT_FILTERS),
             Parameter("after", WHOLE, "Go on after this event."),
