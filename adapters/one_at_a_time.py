@@ -8,7 +8,7 @@ import psycopg
 
 from domain.errors import RetryLater
 
-RETENTION_LOCK = 7236837105
+RETENTION_LOCK = 7236837106
 
 
 class OneAtATime:

@@ -32,7 +32,20 @@ from api.ocs import description as ocs_description
 from api.ocs.negotiation import negotiate
 from api.serving import AnyRequest, open_serving
 from api.settings import Settings
-from api.v1 import audit, authorization, description, groups, ingest, observations, problems, storage_configs, transfers
+from api.v1 import (
+    audit,
+    authorization,
+    description,
+    groups,
+    ingest,
+    mail_notices,
+    observations,
+    problems,
+    storage_configs,
+    transfer_events,
+    transfers,
+    webhooks,
+)
 from api.web import pages, reference
 from api.web.console.router import CONSOLE
 from domain.errors import RetryLater
@@ -71,11 +84,21 @@ OWN_API = Router(
         groups.organizations,
         groups.projects,
         transfers.list_transfers,
+        transfer_events.transfer_events,
         transfers.transfer_detail,
         transfers.retry,
         transfers.verify,
         transfers.clear,
         transfers.cancel,
+        mail_notices.mail_choice,
+        mail_notices.choose,
+        mail_notices.forget,
+        webhooks.list_webhooks,
+        webhooks.create,
+        webhooks.webhook_detail,
+        webhooks.remove,
+        webhooks.test,
+        webhooks.deliveries,
         audit.audit,
         audit.events,
     ],

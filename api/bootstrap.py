@@ -9,6 +9,7 @@ import hashlib
 import secrets as random_source
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
@@ -33,18 +34,24 @@ from adapters.fits.stored_paths import stored_path, stored_thumbnail_path
 from adapters.jobs.limits import PostgresLimits
 from adapters.jobs.queue import ProcrastinateJobs
 from adapters.jobs.workers import PostgresWorkers
+from adapters.mail.book import PREFIX, PostgresDigests
+from adapters.mail.smtp import SmtpMailer
 from adapters.passwords import PostgresPasswords
 from adapters.portal.client import HttpPortal
 from adapters.portal.exchange import PortalHttp
 from adapters.portal.tags import PortalTags
+from adapters.progress import ProgressNotices
 from adapters.sessions import PostgresSessions
 from adapters.sky.spherical_sky import SphericalSky
 from adapters.vault.keyring import open_keyring
 from adapters.vault.postgres_vault import PostgresVault
+from adapters.webhooks.book import PostgresDeliveries
+from adapters.webhooks.sender import HttpWebhookSender
 from api.links import Links
 from api.settings import Settings
 from application.fair_share import places_for
 from application.ferry import Ferry
+from application.mail_post import MailPost
 from application.policies.cancel_transfers_of_deleted_frames import CancelTransfersOfDeletedFrames
 from application.policies.complete_calibrations import CompleteCalibrations
 from application.policies.delete_when_all_delivered import DeleteWhenAllDelivered
@@ -52,6 +59,8 @@ from application.policies.deliver_to_destinations import DeliverToDestinations
 from application.policies.effects import NudgeWorkers
 from application.policies.engine import PolicyEngine
 from application.policies.follow_destination import FollowDestination
+from application.policies.notify_by_mail import NotifyByMail
+from application.policies.notify_webhooks import NotifyWebhooks
 from application.policies.policy import Effect, Policy
 from application.policies.publish_archived import BLOCK, PublishArchived
 from application.policies.remove_deleted_files import RemoveDeletedFiles
@@ -60,6 +69,8 @@ from application.ports.content import Content
 from application.ports.file_store import FileStore
 from application.ports.frame_reader import FrameReader
 from application.sweep import Sweep
+from application.webhook_post import WebhookPost
+from domain.errors import Misconfigured
 from domain.frame_record import FrameRecord
 from domain.hashes import Hashes
 from projections.accounts import AccountsProjection
@@ -67,11 +78,14 @@ from projections.facets.projection import FacetsProjection
 from projections.frames.projection import FramesProjection
 from projections.groups import GroupsProjection
 from projections.lookups import ReadModelLookups
+from projections.mail_notices import MailNoticesProjection
 from projections.observations import ObservationsProjection
 from projections.projection import Projection
 from projections.runner import ProjectionRunner, create_missing
 from projections.storage_configs import StorageConfigsProjection
 from projections.transfers import TransfersProjection
+from projections.webhook_queries import NoticeLookups
+from projections.webhooks import WebhooksProjection
 
 
 class Core(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +106,8 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
     jobs: ProcrastinateJobs
     limits: PostgresLimits
     lookups: ReadModelLookups
+    notice_lookups: NoticeLookups
+    webhook_sender: HttpWebhookSender
     destinations: Destinations
     consents: Consents
     links: Links
@@ -133,6 +149,8 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
             TransfersProjection(),
             AccountsProjection(),
             GroupsProjection(),
+            WebhooksProjection(),
+            MailNoticesProjection(),
         ]
 
     def policies(self) -> list[Policy | Effect]:
@@ -170,6 +188,59 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
         runner = PolicyRunner(policy, self.log, self.clock, PostgresDeadLetters(self.log.datastore))
         return PolicyEngine([runner], self.log, batch=BLOCK)
 
+    def notice_engine(self) -> PolicyEngine:
+        """What notes whom to tell of what, apart from the other policies: it waits for the read models."""
+        deliveries = PostgresDeliveries(self.pool)
+        effects: list[Effect] = [NotifyWebhooks(self.log, self.notice_lookups, deliveries, self.jobs, self.clock)]
+        if self.settings["STARFERRY_SMTP_URL"]:
+            effects.append(NotifyByMail(self.log, self.notice_lookups, self.digests(), self.jobs, self.clock))
+        dead_letters = PostgresDeadLetters(self.log.datastore)
+        return PolicyEngine([PolicyRunner(effect, self.log, self.clock, dead_letters) for effect in effects], self.log)
+
+    def send_notice(self, notice: str) -> None:
+        """Send a webhook's delivery or a mail, if it is due."""
+        if not notice.startswith(PREFIX):
+            self.webhook_post().deliver(notice)
+        elif mail := self.mail_post():
+            mail.send(notice)
+
+    def sweep_notices(self) -> int:
+        """Find what is to be sent and has no job."""
+        mail = self.mail_post()
+        return self.webhook_post().sweep() + (mail.sweep() if mail else 0)
+
+    def digests(self) -> PostgresDigests:
+        """Where failures gather for mails."""
+        gather, pause = self.settings["STARFERRY_MAIL_GATHER_SECONDS"], self.settings["STARFERRY_MAIL_PAUSE_SECONDS"]
+        return PostgresDigests(self.pool, gather=timedelta(seconds=gather), pause=timedelta(seconds=pause))
+
+    def mail_post(self) -> MailPost | None:
+        """What sends mail; None without a mail server."""
+        server, sender = self.settings["STARFERRY_SMTP_URL"], self.settings["STARFERRY_MAIL_FROM"]
+        if not server:
+            return None
+        return MailPost(
+            log=self.log,
+            vault=self.vault,
+            book=self.digests(),
+            mailer=SmtpMailer(server, sender),
+            jobs=self.jobs,
+            clock=self.clock,
+            address=self.settings["STARFERRY_PUBLIC_URL"],
+        )
+
+    def webhook_post(self) -> WebhookPost:
+        """What sends webhooks."""
+        return WebhookPost(
+            log=self.log,
+            vault=self.vault,
+            book=PostgresDeliveries(self.pool),
+            sender=self.webhook_sender,
+            jobs=self.jobs,
+            clock=self.clock,
+            schedule=self.settings["STARFERRY_WEBHOOK_SCHEDULE"],
+        )
+
     def wakeup(self) -> Wakeup:
         """What tells the two above that the log has grown."""
         return Wakeup(self.conninfo)
@@ -186,6 +257,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
             hash_file=hash_file,
             worker=worker,
             schedule=self.settings["STARFERRY_RETRY_SCHEDULE"],
+            tell_progress=ProgressNotices(self.pool),
         )
 
     def sweep(self) -> Sweep:
@@ -203,6 +275,8 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
 def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
     """Everything, wired to a database that is up to date. Raises Misconfigured."""
     clock = SystemClock()
+    if settings["STARFERRY_SMTP_URL"] and not settings["STARFERRY_MAIL_FROM"]:
+        raise Misconfigured("STARFERRY_SMTP_URL is set, so STARFERRY_MAIL_FROM must be: the address mail comes from.")
     fits = FitsSettings.from_environment(settings.environment)  # what can't be right stops the start
     pool = ConnectionPool(conninfo, min_size=1, max_size=8, kwargs={"autocommit": True}, open=False)
     pool.open()
@@ -231,6 +305,8 @@ def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
         jobs=jobs,
         limits=PostgresLimits(conninfo, pool, places_for(settings["STARFERRY_WORKERS"])),
         lookups=ReadModelLookups(pool),
+        notice_lookups=NoticeLookups(pool),
+        webhook_sender=HttpWebhookSender(settings["STARFERRY_WEBHOOK_ALLOW"]),
         destinations=Destinations(
             settings["STARFERRY_FOLDER_ROOTS"], PostgresFolderIds(pool), endpoints, settings["STARFERRY_S3_NETWORKS"]
         ),

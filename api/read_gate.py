@@ -52,6 +52,12 @@ class ReadGate:
         if position > self._reached:
             await self._wait(position)
 
+    async def reached(self, position: int) -> bool:
+        """Wait for a position of somebody's write; false when the read models didn't get there in time."""
+        if position > self._reached:
+            await self._wait(position)
+        return position <= self._reached
+
     async def catch_up(self) -> bool:
         """Wait for all that is in the log now; false when the read models had it already. For misses: what isn't
         found may have been written through another process a moment ago."""

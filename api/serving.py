@@ -17,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.configdb import ConfigurationTypes
 from adapters.event_store.group_commit import GroupCommitLog
 from adapters.event_store.numbers import AsyncNumbers
+from adapters.event_store.reader import LogReader
 from adapters.ingest_metrics import IngestMetrics
 from adapters.portal.questions import PortalQuestions
 from adapters.throttle_counts import PostgresThrottleCounts
@@ -33,6 +34,7 @@ from api.security import Authenticator
 from api.settings import Settings
 from api.threads import in_thread as in_thread
 from api.throttles import Throttles
+from api.transfer_feed import Means, TransferFeed
 from application.permissions import Principal
 from domain.event import Cause
 from domain.frames import FrameVersion
@@ -44,6 +46,8 @@ from projections.frames.query import FrameQueries
 from projections.frames.rows import Link, path_links
 from projections.frames.thumbnails import ThumbnailLink, ThumbnailQueries
 from projections.group_queries import GroupQueries
+from projections.transfer_audience import AudienceQueries
+from projections.webhook_queries import WebhookQueries
 
 T = TypeVar("T")
 AnyRequest = Request[Any, Any, Any]
@@ -73,8 +77,10 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     proposals: ProposalQueries
     deliveries: DeliveryQueries
     groups: GroupQueries
+    webhooks: WebhookQueries
     types: ConfigurationTypes
     metrics: IngestMetrics
+    feed: TransferFeed
 
     async def asker(self, request: AnyRequest, *, throttled: bool = True) -> Principal:
         """Who asks: by token, session or bearer token. Counts the request unless told not to.
@@ -137,6 +143,16 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
     portal = PortalUsers(calls, lists, core.log, core.vault, core.clock, gate)
     csrf = Csrf(link_key(core.settings), core.settings["STARFERRY_PUBLIC_URL"])
     throttles = _throttles(core, pool)
+    authenticator = Authenticator(pool, gate, csrf, portal)
+    feed = TransferFeed(
+        Means(
+            reader=LogReader(pool),
+            audiences=AudienceQueries(pool),
+            wakeup=core.wakeup(),
+            reached=gate.reached,
+            forget=authenticator.forget_tokens,
+        )
+    )
     background = [asyncio.create_task(_keep_asking(types, wait)), asyncio.create_task(throttles.keep_flushing())]
     try:
         yield Serving(
@@ -145,7 +161,7 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             log=GroupCommitLog(pool),
             numbers=AsyncNumbers(pool),
             gate=gate,
-            authenticator=Authenticator(pool, gate, csrf, portal),
+            authenticator=authenticator,
             passwords=PasswordLogin(core.passwords, portal, PasswordPace()),
             throttles=throttles,
             frames=FrameQueries(reads, core.sky, facets, files_url=files_url(core.settings)),
@@ -155,10 +171,13 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             proposals=ProposalQueries(pool),
             deliveries=DeliveryQueries(pool),
             groups=GroupQueries(pool),
+            webhooks=WebhookQueries(pool),
             types=types,
             metrics=IngestMetrics(core.settings["INGESTER_PROCESS_NAME"]),
+            feed=feed,
         )
     finally:
+        await feed.close()
         for task in background:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

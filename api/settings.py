@@ -18,10 +18,13 @@ import msgspec
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.fits.settings import FitsSettings
+from adapters.mail.smtp import parse_smtp
+from adapters.webhooks.addresses import parse_allowed
 from api.client_address import parse_networks
 from api.ocs_names import HEADER_RULES, WITHOUT_EFFECT
 from api.rates import parse_rate
 from domain.errors import Misconfigured
+from domain.mail_notices import ADDRESS
 from domain.retention import GUIDE_RULE, RetentionRule
 
 
@@ -126,6 +129,19 @@ def _broker_url(value: str) -> str:
     if url and (urlsplit(url).scheme not in ("amqp", "amqps", "pyamqp") or not urlsplit(url).hostname):
         raise ValueError
     return url
+
+
+def _mail_address(value: str) -> str:
+    if value and not ADDRESS.fullmatch(value):
+        raise ValueError
+    return value
+
+
+def _not_negative(value: str) -> float:
+    number = float(value)
+    if not 0 <= number < 1e9:
+        raise ValueError
+    return number
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
@@ -286,6 +302,35 @@ SETTINGS = {
             "5,30,120,600,1800,3600",
             "seconds until a file that can't be ingested now is tried again; then it is a dead letter",
             _seconds,
+        ),
+        Setting(
+            "STARFERRY_WEBHOOK_ALLOW",
+            "",
+            "hosts, addresses and networks, separated by commas, that webhooks may reach besides public addresses",
+            parse_allowed,
+        ),
+        Setting(
+            "STARFERRY_WEBHOOK_SCHEDULE",
+            "10,60,300,1800,7200,21600",
+            "seconds until a webhook that wasn't taken in is sent again; then it is given up",
+            _seconds,
+        ),
+        Setting(
+            "STARFERRY_SMTP_URL",
+            "",
+            "mail server, `smtp://user:password@host:587` or `smtps://…`; empty: no mail is sent",
+            parse_smtp,
+            True,
+        ),
+        Setting("STARFERRY_MAIL_FROM", "", "the address that mail comes from", _mail_address),
+        Setting(
+            "STARFERRY_MAIL_GATHER_SECONDS", "60", "how long failures gather before a mail tells of them", _not_negative
+        ),
+        Setting(
+            "STARFERRY_MAIL_PAUSE_SECONDS",
+            "3600",
+            "least time between two mails to one user about one destination",
+            _not_negative,
         ),
         Setting("STARFERRY_TOKEN", "", "token for `starferry ingest --api-root`", _text, True),
         Setting("STARFERRY_IMPORT_DATABASE", "", "the original's database, for `starferry import-ocs`", _text, True),

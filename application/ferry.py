@@ -23,6 +23,7 @@ from application.ports.limits import Berth, Limits
 from application.ports.open_destination import OpenDestination
 from application.ports.vault import Vault
 from application.transact import transact
+from application.transfer_news import Sent
 from domain import storage_configs, transfers
 from domain.copies import verify
 from domain.errors import (
@@ -50,6 +51,11 @@ LONG_WAIT = 1.0
 """Seconds. After a longer wait for its destination's line a transfer looks whether it is still wanted."""
 
 HashFile = Callable[[BinaryIO], tuple[int, Hashes]]
+TellProgress = Callable[[Sent], None]
+
+
+def tell_nobody(_: Sent) -> None:
+    """Where nobody listens."""
 
 
 class _Cancelled(Exception):
@@ -70,6 +76,8 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
     worker: str
     schedule: Sequence[float] = RETRY_SCHEDULE
     wait: Wait = time.sleep
+    tell_progress: TellProgress = tell_nobody
+    """Tells those who listen how far a transfer is; called after every piece, raises nothing."""
     unsettled: dict[str, int] = msgspec.field(default_factory=dict)
     """Attempts of ours by transfer whose end could not be recorded (the database was away)."""
 
@@ -258,6 +266,7 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
             session = destination.put(upload, session, data)
             if session.offset <= before:
                 raise RetryLater("The provider confirmed nothing of what was sent.")
+            self.tell_progress(Sent(transfer_id, attempt, session.offset, upload.size))
             if session.offset - saved >= CHECKPOINT_BYTES and session.offset < upload.size:
                 saved = session.offset
                 self._save_session(transfer_id, session)

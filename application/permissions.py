@@ -85,6 +85,18 @@ def may_receive(owner: Account, frame: Frame, now: datetime) -> DeliveryRight:
     return "copy" if public else "none"
 
 
+class Audience(msgspec.Struct, frozen=True):
+    """Who may see a transfer: people by name, and the members of a proposal where there is one. Superusers see all."""
+
+    names: frozenset[str]
+    proposal: str = ""
+
+    def includes(self, viewer: Principal) -> bool:
+        """Whether this viewer is among them."""
+        proposal = bool(self.proposal) and self.proposal in viewer.proposals
+        return viewer.is_superuser or viewer.username in self.names or proposal
+
+
 def observation_access(principal: Principal, observation: Observation, project: Group | None) -> ObservationAccess:
     """What the principal may do with an observation: its owner and those who may edit its project `change` it; members
     of its proposal and those who may view its project `view` it; others don't know of it (`none`)."""

@@ -133,13 +133,14 @@ class ReadModelLookups:
     def _rows(self, model: str, at_least: int, statement: str, *parameters: Any) -> list[Any]:
         try:
             with self._pool.connection() as connection:
-                _wait_for(connection, model, at_least)
+                wait_for(connection, model, at_least)
                 return connection.execute(statement.encode(), parameters).fetchall()
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise RetryLater("The database can't be reached at the moment.") from error
 
 
-def _wait_for(connection: psycopg.Connection[Any], model: str, at_least: int) -> None:
+def wait_for(connection: psycopg.Connection[Any], model: str, at_least: int) -> None:
+    """Until a read model has a position. Raises RetryLater when it stays behind."""
     deadline = time.monotonic() + WAIT_SECONDS
     statement = "SELECT position FROM starferry.projection WHERE name = %s"
     while at_least:

@@ -20,6 +20,7 @@ import uvicorn
 from api.app import create_app
 from api.bootstrap import Core, open_core
 from api.database import prepare
+from api.http_server import HttpServer
 from api.settings import Settings
 from application.commands.accounts import create_token, create_user
 from application.policies.engine import PolicyEngine
@@ -38,18 +39,25 @@ class CarryingJobs:
 
     def __init__(self) -> None:
         self.carry: Callable[[str], None] = lambda _: None
+        self.send: Callable[[str], None] = lambda _: None
         self.paused = threading.Event()
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="carry")
         self._timers: list[threading.Timer] = []
         self._closed = False
 
     def nudge(self, transfers: Sequence[tuple[str, datetime | None]]) -> None:
-        for transfer, at in transfers:
+        self._plan(lambda transfer: self.carry(transfer), transfers)
+
+    def nudge_notices(self, notices: Sequence[tuple[str, datetime | None]]) -> None:
+        self._plan(lambda notice: self.send(notice), notices)
+
+    def _plan(self, work: Callable[[str], None], wanted: Sequence[tuple[str, datetime | None]]) -> None:
+        for name, at in wanted:
             wait = (at - datetime.now(UTC)).total_seconds() + LEEWAY if at else 0.0
             if wait <= LEEWAY:
-                self._submit(transfer)
+                self._submit(work, name)
                 continue
-            timer = threading.Timer(wait, self._submit, (transfer,))
+            timer = threading.Timer(wait, self._submit, (work, name))
             timer.daemon = True
             self._timers.append(timer)
             timer.start()
@@ -60,9 +68,9 @@ class CarryingJobs:
             timer.cancel()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def _submit(self, transfer: str) -> None:
+    def _submit(self, work: Callable[[str], None], name: str) -> None:
         if not self._closed and not self.paused.is_set():
-            self._threads.submit(self.carry, transfer)
+            self._threads.submit(work, name)
 
 
 class Site:
@@ -164,7 +172,9 @@ def running_site(
     with ExitStack() as stack:
         core = stack.enter_context(open_core(settings, conninfo))
         jobs.carry = core.ferry("test-worker").carry
-        engine = stack.enter_context(_running_followers(msgspec.structs.replace(core, jobs=jobs)))
+        working = msgspec.structs.replace(core, jobs=jobs)
+        jobs.send = working.send_notice
+        engine = stack.enter_context(_running_followers(working))
         stack.callback(jobs.close)
         url = stack.enter_context(served(settings, conninfo))
         yield Site(core, url, jobs, engine, stack)
@@ -174,15 +184,16 @@ def running_site(
 def served(settings: Settings, conninfo: str) -> Iterator[str]:
     """One API process's application in a thread; gives its address."""
     listener = socket.create_server(("127.0.0.1", 0))
+    app = create_app(settings, conninfo)
     config = uvicorn.Config(
-        create_app(settings, conninfo),
+        app,
         access_log=False,
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=2,
         timeout_keep_alive=75,
     )
-    server = uvicorn.Server(config)
+    server = HttpServer(app, config)
     thread = threading.Thread(target=server.run, args=([listener],), name="api")
     thread.start()
     try:
@@ -215,9 +226,10 @@ def _running_followers(core: Core) -> Iterator[PolicyEngine]:
         threading.Thread(target=engine.run, name="policies"),
     ]
     outbox = core.outbox_engine()
-    if outbox is not None:
-        wakeup.on_growth(outbox.wake)
-        threads.append(threading.Thread(target=outbox.run, name="outbox"))
+    apart = [core.notice_engine(), *([outbox] if outbox else [])]
+    for other in apart:
+        wakeup.on_growth(other.wake)
+        threads.append(threading.Thread(target=other.run, name="apart"))
     wakeup.start()
     for thread in threads:
         thread.start()
@@ -227,7 +239,7 @@ def _running_followers(core: Core) -> Iterator[PolicyEngine]:
         wakeup.stop()
         runner.stop()
         engine.stop()
-        if outbox is not None:
-            outbox.stop()
+        for other in apart:
+            other.stop()
         for thread in threads:
             thread.join(timeout=10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import psycopg
@@ -26,11 +27,18 @@ class Wakeup:
         self._channel = channel
         self._stopping = threading.Event()
         self._callbacks: list[Callable[[], None]] = []
+        self._messages: dict[str, Callable[[str], None]] = {}
+        self._rung = 0.0
         self._thread = threading.Thread(target=self._run, name=f"listen-{channel}", daemon=True)
 
     def on_growth(self, callback: Callable[[], None]) -> None:
         """Have `callback` called, from the listening thread, when there may be something new."""
         self._callbacks.append(callback)
+
+    def on_message(self, channel: str, callback: Callable[[str], None]) -> None:
+        """Have `callback` called, from the listening thread, with what is said on another channel. What is said while
+        the connection is lost is lost with it."""
+        self._messages[channel] = callback
 
     def start(self) -> None:
         """Begin to listen."""
@@ -53,14 +61,28 @@ class Wakeup:
 
     def _listen(self) -> None:
         with psycopg.connect(self._conninfo, autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
-            connection.execute(f"LISTEN {self._channel}".encode())
+            for channel in (self._channel, *self._messages):
+                connection.execute(f"LISTEN {channel}".encode())
             self._ring()  # for all that came before LISTEN
             while not self._stopping.is_set():
-                for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
-                    pass
-                self._ring()
+                said = list(connection.notifies(timeout=POLL_SECONDS, stop_after=1))
+                messages = [one for one in said if one.channel in self._messages]
+                for message in messages:
+                    self._hear(message.channel, message.payload)
+                if not messages or len(messages) < len(said) or self._is_late():
+                    self._ring()
+
+    def _is_late(self) -> bool:
+        return time.monotonic() - self._rung >= POLL_SECONDS
+
+    def _hear(self, channel: str, payload: str) -> None:
+        try:
+            self._messages[channel](payload)
+        except Exception:
+            logger.exception("a message was not understood", channel=channel)
 
     def _ring(self) -> None:
+        self._rung = time.monotonic()
         for callback in self._callbacks:
             try:
                 callback()

@@ -16,6 +16,8 @@ from domain.errors import RetryLater
 SCHEMA = "procrastinate"
 QUEUE = "transfers"
 CARRY = "carry_transfer"
+NOTICES = "notices"
+SEND = "send_notice"
 SEARCH_PATH = f"-c search_path={SCHEMA}"
 
 
@@ -32,7 +34,7 @@ def create_schema(conninfo: str) -> None:
 
 
 class ProcrastinateJobs:
-    """Implements Jobs. Safe to share between threads."""
+    """Implements Jobs and NoticeJobs. Safe to share between threads."""
 
     def __init__(self, conninfo: str) -> None:
         connector = procrastinate.SyncPsycopgConnector(conninfo=conninfo, kwargs={"options": SEARCH_PATH}, min_size=1)
@@ -45,13 +47,20 @@ class ProcrastinateJobs:
 
     def nudge(self, transfers: Sequence[tuple[str, datetime | None]]) -> None:
         """See Jobs.nudge."""
+        self._defer(CARRY, QUEUE, "transfer", transfers)
+
+    def nudge_notices(self, notices: Sequence[tuple[str, datetime | None]]) -> None:
+        """See NoticeJobs.nudge_notices."""
+        self._defer(SEND, NOTICES, "notice", notices)
+
+    def _defer(self, task: str, queue: str, argument: str, wanted: Sequence[tuple[str, datetime | None]]) -> None:
         by_time: dict[datetime | None, list[str]] = {}
-        for transfer, at in transfers:
-            by_time.setdefault(at, []).append(transfer)
+        for name, at in wanted:
+            by_time.setdefault(at, []).append(name)
         try:
             for at, due in by_time.items():
-                deferrer = self._app.configure_task(CARRY, queue=QUEUE, schedule_at=at)
-                jobs: list[dict[str, JSONValue]] = [{"transfer": transfer} for transfer in due]
+                deferrer = self._app.configure_task(task, queue=queue, schedule_at=at)
+                jobs: list[dict[str, JSONValue]] = [{argument: name} for name in due]
                 deferrer.batch_defer(*jobs)
         except procrastinate.exceptions.ConnectorException as error:
             raise RetryLater("The job queue can't be reached at the moment.") from error

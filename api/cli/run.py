@@ -53,11 +53,13 @@ def api(host: str, port: int, data: Path | None) -> None:
     import uvicorn
 
     from api.app import create_app
+    from api.http_server import HttpServer
 
     settings = settings_for(data)
     with opened_database(settings) as conninfo:
-        uvicorn.run(
-            create_app(settings, conninfo),
+        app = create_app(settings, conninfo)
+        config = uvicorn.Config(
+            app,
             host=host,
             port=port,
             access_log=False,
@@ -69,6 +71,7 @@ def api(host: str, port: int, data: Path | None) -> None:
             server_header=False,
             forwarded_allow_ips=settings.texts["STARFERRY_TRUSTED_PROXIES"],
         )
+        HttpServer(app, config).run_alone()
 
 
 @click.command()
@@ -85,7 +88,12 @@ def worker(data: Path | None) -> None:
 
         def settle_and_sweep() -> dict[str, int]:
             ferry.settle()
-            return {**sweep.run(), "expired": retention.run(), "forgotten": expiry.run()}
+            return {
+                **sweep.run(),
+                "expired": retention.run(),
+                "forgotten": expiry.run(),
+                "notices": core.sweep_notices(),
+            }
 
         try:
             asyncio.run(
@@ -93,6 +101,7 @@ def worker(data: Path | None) -> None:
                     run_worker(
                         core.conninfo,
                         ferry.carry,
+                        core.send_notice,
                         settle_and_sweep,
                         go_on=ferry.go_on,
                         places=places_for(core.settings["STARFERRY_WORKERS"]),
@@ -117,14 +126,14 @@ def run_projections(data: Path | None) -> None:
             threading.Thread(target=runner.run, name="projections"),
             threading.Thread(target=_alone, args=(core.conninfo, POLICY_LOCK, engine.run, stopped), name="policies"),
         ]
+        apart = [(NOTICE_LOCK, "notices", core.notice_engine())]
         outbox = core.outbox_engine()
         if outbox is not None:
-            wakeup.on_growth(outbox.wake)
-            threads.append(
-                threading.Thread(
-                    target=_alone, args=(core.conninfo, OUTBOX_LOCK, outbox.run, stopped), name="outbox", daemon=True
-                )
-            )
+            apart.append((OUTBOX_LOCK, "outbox", outbox))
+        for lock, name, other in apart:
+            wakeup.on_growth(other.wake)
+            arguments = (core.conninfo, lock, other.run, stopped)
+            threads.append(threading.Thread(target=_alone, args=arguments, name=name, daemon=True))
         wakeup.start()
         for thread in threads:
             thread.start()
@@ -132,8 +141,8 @@ def run_projections(data: Path | None) -> None:
         wakeup.stop()
         runner.stop()
         engine.stop()
-        if outbox is not None:
-            outbox.stop()
+        for _, _, other in apart:
+            other.stop()
         for thread in threads:
             thread.join(timeout=5)
 
@@ -169,7 +178,7 @@ def _supervised(settings: Settings, host: str, port: int) -> Iterator[Supervisor
 
 
 def _alone(conninfo: str, lock: int, work: Callable[[], None], stopped: Stop) -> None:
-    """Run `work` while holding a lock: only one process drives the policies, and one the outbox."""
+    """Run `work` while holding a lock: only one process drives the policies, one the outbox, one the notices."""
     import psycopg
 
     while not stopped.is_set():
@@ -188,6 +197,7 @@ def _alone(conninfo: str, lock: int, work: Callable[[], None], stopped: Stop) ->
 
 POLICY_LOCK = 7236837103
 OUTBOX_LOCK = 7236837105
+NOTICE_LOCK = 7236837107
 
 
 async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:

@@ -10,6 +10,7 @@ from api.v1.answers import json_answer
 from api.v1.description_delivery import observations, storage, transfers
 from api.v1.description_files import history, ingest
 from api.v1.description_groups import groups
+from api.v1.description_notices import mail, webhooks
 from api.v1.description_parts import problem
 from api.v1.description_schemas import schemas
 
@@ -19,6 +20,7 @@ _TAGS = {
     "storage": "Places that copies can go to.",
     "groups": "Organizations and projects: members with permissions, to whom destinations can belong.",
     "transfers": "One version on its way to one destination.",
+    "notices": "Being told what happens to transfers.",
     "history": "What happened, from the events.",
     "service": "The service itself.",
 }
@@ -37,6 +39,8 @@ def operations() -> list[Operation]:
         *groups("organization"),
         *groups("project"),
         *transfers(),
+        *webhooks(),
+        *mail(),
         *history(),
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from api.openapi import TEXT, WHOLE, Answer, Body, Operation, Parameter, array, named, record, ref
 from api.v1.description_parts import PAGING, POSITION, listed, problem
+from api.v1.transfer_events import EVENT_FILTERS, MEDIA
 from api.v1.transfers import COPIES, FILTERS, STATUSES
 
 _CHECKING = Answer("How many copies are going to be checked.", record({"checking": WHOLE}))
@@ -190,6 +191,7 @@ def transfers() -> list[Operation]:
     path = "/api/v1/transfers"
     return [
         listed(path, "transfers", "Transfer", "Transfers of the asker's observations and destinations.", *filters),
+        *(_events(address) for address in (path + "/events", "/api/v1/stream")),
         Operation(
             method="get",
             path=path + "/{transfer}",
@@ -234,3 +236,24 @@ def transfers() -> list[Operation]:
             who="known",
         ),
     ]
+
+
+def _events(path: str) -> Operation:
+    """What happens, as it happens; also at the address that is named for the whole service."""
+    return Operation(
+        method="get",
+        path=path,
+        tag="transfers",
+        summary="State changes and progress of the asker's transfers, as they happen.",
+        description=(
+            "Server-sent events without an end: `open`, then `state` and `progress`. Their data are `News`; those of a "
+            "`progress` without an id are `Progress`."
+        ),
+        parameters=[
+            *(Parameter(name, TEXT, "Exactly this.") for name in EVENT_FILTERS),
+            Parameter("after", WHOLE, "Go on after this event."),
+            Parameter("last-event-id", WHOLE, "The same, as browsers send it that come back.", "header"),
+        ],
+        answers={200: Answer("The events.", TEXT, MEDIA)},
+        who="known",
+    )

@@ -5,10 +5,14 @@ from __future__ import annotations
 from api.openapi import MOMENT, TEXT, TRUTH, WHOLE, Schema, array, nullable, record, ref, struct_schemas
 from api.v1.groups import GroupBody, MemberBody, NameBody, OwnerBody
 from api.v1.ingest import CalibrationReport
+from api.v1.mail_notices import MailForm
 from api.v1.observations import DestinationsBody, ObservationBody
 from api.v1.storage_configs import ConfigBody, ConfigPatch
 from api.v1.transfers import COPIES, STATUSES
+from api.v1.webhooks import WebhookForm
 from application.history import Entry
+from application.transfer_news import News, Progress
+from application.webhook_message import WebhookBody
 from projections.frames.thumbnails import ThumbnailRow
 
 _STRUCTS = (
@@ -19,6 +23,11 @@ _STRUCTS = (
     CalibrationReport,
     Entry,
     ThumbnailRow,
+    News,
+    Progress,
+    MailForm,
+    WebhookForm,
+    WebhookBody,
     GroupBody,
     NameBody,
     MemberBody,
@@ -117,4 +126,30 @@ def schemas() -> dict[str, Schema]:
             }
         ),
         "Transfer": transfer,
+        "Webhook": record(
+            {
+                **name,
+                "owner": TEXT,
+                "name": TEXT,
+                "host": TEXT,
+                "interests": array(TEXT),
+                "storage_config": nullable(TEXT),
+                "created_at": MOMENT,
+                "deliveries": {"type": "object", "additionalProperties": WHOLE},
+            }
+        ),
+        "Delivery": record(
+            {
+                **name,
+                "event": TEXT,
+                "position": WHOLE,
+                "status": {"type": "string", "enum": ["waiting", "delivered", "failed"]},
+                "attempts": WHOLE,
+                "created_at": MOMENT,
+                "next_attempt_at": nullable(MOMENT),
+                "done_at": nullable(MOMENT),
+                "http_status": nullable(WHOLE),
+                "reason": nullable(TEXT),
+            }
+        ),
     }

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import BinaryIO
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -16,6 +17,7 @@ from application import ferry as ferry_module
 from application.commands.storage_configs import load_config
 from application.ferry import Ferry
 from application.ports.event_log import Commit
+from application.transfer_news import Sent
 from domain import storage_configs, transfers
 from domain.errors import (
     ChecksumMismatch,
@@ -194,6 +196,16 @@ def test_a_large_file_is_sent_in_chunks_and_its_progress_is_told(
     assert sent == [12, 24]
     assert harbour.destination.objects == {PATH: DATA}
     assert SESSION not in harbour.vault.secrets, "the session is forgotten when the copy is there"
+
+
+def test_s58_whoever_listens_is_told_after_every_piece(harbour: Harbour) -> None:
+    told: list[Sent] = []
+    harbour.request()
+    msgspec.structs.replace(harbour.ferry(), tell_progress=told.append).carry(ID)
+    assert harbour.destination.calls.count("put") == len(told) == 8
+    assert [one.bytes_sent for one in told] == sorted(one.bytes_sent for one in told)
+    assert {(one.transfer, one.attempt, one.bytes_total) for one in told} == {(ID, 1, len(DATA))}
+    assert told[-1].bytes_sent == len(DATA)
 
 
 def test_small_steps_tell_no_progress(harbour: Harbour) -> None:

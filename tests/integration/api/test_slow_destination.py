@@ -60,7 +60,13 @@ def working(site: Site, ferry: Ferry) -> Iterator[None]:
 
     async def work() -> None:
         await run_worker(
-            site.core.conninfo, ferry.carry, dict, go_on=ferry.go_on, places=places_for(CONCURRENCY), sweep_seconds=60.0
+            site.core.conninfo,
+            ferry.carry,
+            site.core.send_notice,
+            dict,
+            go_on=ferry.go_on,
+            places=places_for(CONCURRENCY),
+            sweep_seconds=60.0,
         )
 
     task = loop.create_task(work())

@@ -12,7 +12,7 @@ import pytest
 from adapters.event_store.log import PostgresEventLog
 from adapters.sky.spherical_sky import SphericalSky
 from application.ports.event_log import Commit, Write
-from domain import accounts, frames, groups, observations, storage_configs, transfers
+from domain import accounts, frames, groups, mail_notices, observations, storage_configs, transfers, webhooks
 from domain.event import Cause, Event
 from domain.footprint import Footprint
 from domain.frame_record import FrameRecord
@@ -30,11 +30,13 @@ from projections.accounts import AccountsProjection
 from projections.facets.projection import FacetsProjection
 from projections.frames.projection import FramesProjection
 from projections.groups import GroupsProjection
+from projections.mail_notices import MailNoticesProjection
 from projections.observations import ObservationsProjection
 from projections.projection import Projection
 from projections.runner import create_missing
 from projections.storage_configs import StorageConfigsProjection
 from projections.transfers import TransfersProjection
+from projections.webhooks import WebhooksProjection
 
 START = datetime(2026, 11, 1, 3, tzinfo=UTC)
 MOMENT = timedelta(milliseconds=1)
@@ -49,6 +51,8 @@ def all_projections() -> list[Projection]:
         TransfersProjection(),
         AccountsProjection(),
         GroupsProjection(),
+        WebhooksProjection(),
+        MailNoticesProjection(),
     ]
 
 
@@ -177,6 +181,15 @@ def write_a_little_of_everything(writer: Writer) -> int:
     writer.write(transfers.UPKEEP_STREAM, transfers.TransferRecordsExpired(completed_before=writer.now + MOMENT))
     for number, outcome in enumerate(("completed", "failed", "cancelled", "pending", "running", "missing", "cleared")):
         _transfer(writer, number, outcome)
+    for enabled in (True, True, False, True):
+        chosen = mail_notices.MailNoticesChosen(enabled=enabled)
+        writer.write(mail_notices.stream_of("ada"), chosen)
+    for number in (1, 2):
+        created = webhooks.WebhookCreated(
+            id=f"hook-{number}", owner="ada", name="Pipeline", host="hooks.example.org", interests=("state", "failure")
+        )
+        writer.write(webhooks.stream_of(f"hook-{number}"), created)
+    writer.write(webhooks.stream_of("hook-2"), webhooks.WebhookDeleted())
     return writer.write(config, storage_configs.StorageConfigDeleted())
 
 

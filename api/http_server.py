@@ -1,0 +1,32 @@
+"""The HTTP server of a process. When it stops, endless answers end first: it waits for all that is being sent."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from contextlib import suppress
+
+import uvicorn
+from litestar import Litestar
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn for one application."""
+
+    def __init__(self, app: Litestar, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn, which knows nothing of answers without an end."""
+        serving = self._app.state.get("serving")
+        if serving is not None:
+            serving.feed.send_away()
+        await super().shutdown(sockets)
+
+    def run_alone(self) -> None:
+        """Serve until a signal; exit with uvicorn's code when it couldn't begin."""
+        with suppress(KeyboardInterrupt):
+            self.run()
+        if not self.started:
+            sys.exit(3)
