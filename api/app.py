@@ -56,6 +56,7 @@ OWN_API = Router(
         observations.observation_detail,
         observations.create_observation,
         observations.change_destinations,
+        observations.retry_failed,
         storage_configs.list_configs,
         storage_configs.config_detail,
         storage_configs.create_config,

@@ -62,6 +62,11 @@ class ReadModelLookups:
         statement = "SELECT id FROM read_transfers.transfer WHERE storage_config = %s AND status = 'failed'"
         return [row[0] for row in self._rows("transfers", at_least, statement, storage_config)]
 
+    def failed_transfers_of_observation(self, observation: str, *, at_least: int) -> Sequence[str]:
+        """See TransferLookup."""
+        statement = "SELECT id FROM read_transfers.transfer WHERE observation = %s AND status = 'failed'"
+        return [row[0] for row in self._rows("transfers", at_least, statement, observation)]
+
     def running_transfers(self) -> Sequence[tuple[str, int, str]]:
         """See TransferLookup."""
         statement = "SELECT id, attempts, worker FROM read_transfers.transfer WHERE status = 'in_progress'"

@@ -47,6 +47,15 @@ def observations() -> list[Operation]:
             },
             who="known",
         ),
+        Operation(
+            method="post",
+            path="/api/v1/observations/{observation}/retry-failed",
+            tag="observations",
+            summary="Queue all failed transfers of this observation's files again.",
+            parameters=one,
+            answers={200: Answer("Which.", record({"retried": array(TEXT)}))},
+            who="known",
+        ),
     ]
 
 

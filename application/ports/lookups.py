@@ -39,6 +39,10 @@ class TransferLookup(Protocol):
         """Ids of the failed ones."""
         ...
 
+    def failed_transfers_of_observation(self, observation: str, *, at_least: int) -> Sequence[str]:
+        """Ids of the failed ones of an observation's files."""
+        ...
+
     def running_transfers(self) -> Sequence[tuple[str, int, str]]:
         """Id, attempt and worker of every transfer in progress."""
         ...

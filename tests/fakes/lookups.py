@@ -54,6 +54,14 @@ class LogLookups:
         """See TransferLookup."""
         return [name for name, state in self._to(storage_config).items() if state.status == "failed"]
 
+    def failed_transfers_of_observation(self, observation: str, *, at_least: int) -> Sequence[str]:
+        """See TransferLookup."""
+        return [
+            name
+            for name, state in self._transfers().items()
+            if state.request and state.request.observation == observation and state.status == "failed"
+        ]
+
     def running_transfers(self) -> Sequence[tuple[str, int, str]]:
         """See TransferLookup."""
         running = self._transfers().items()
