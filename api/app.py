@@ -32,7 +32,18 @@ from api.ocs import description as ocs_description
 from api.ocs.negotiation import negotiate
 from api.serving import AnyRequest, open_serving
 from api.settings import Settings
-from api.v1 import audit, authorization, description, groups, ingest, observations, problems, storage_configs, transfers
+from api.v1 import (
+    audit,
+    authorization,
+    description,
+    groups,
+    ingest,
+    observations,
+    previews,
+    problems,
+    storage_configs,
+    transfers,
+)
 from api.web import pages, reference
 from api.web.console.router import CONSOLE
 from domain.errors import RetryLater
@@ -66,6 +77,7 @@ OWN_API = Router(
         authorization.authorize,
         storage_configs.retry_failed,
         storage_configs.selectable_configs,
+        previews.preview,
         groups.organizations,
         groups.projects,
         transfers.list_transfers,

@@ -1,4 +1,4 @@
-"""The wiring of what operators do now and then: taking over another archive, and deleting many frames."""
+"""The wiring of what is done now and then: taking over another archive, deleting or delivering many frames."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from domain.frame_selection import FrameSelection
 from domain.retention import RetentionRule, guide_rule
 from projections.frames.finder import ReadModelFinder
 from projections.frames.imported import ReadModelIds
+from projections.frames.matching import ReadModelMatches
 
 
 def frame_import(
@@ -77,3 +78,8 @@ def retention(core: Core) -> Retention:
 def periodic_retention(core: Core) -> PeriodicRetention:
     """The same for a worker, one of them at a time."""
     return PeriodicRetention(retention(core), OneAtATime(core.conninfo, RETENTION_LOCK).run)
+
+
+def matching_frames(core: Core) -> ReadModelMatches:
+    """What finds the frames of somebody's query."""
+    return ReadModelMatches(core.pool, core.sky)

@@ -9,6 +9,7 @@ import msgspec
 
 from domain.accounts import Account
 from domain.errors import Forbidden, Unauthenticated
+from domain.frame_record import FrameRecord
 from domain.frames import Frame
 from domain.groups import Group, GroupKind
 from domain.observations import Observation
@@ -47,6 +48,22 @@ def must_be_superuser(principal: Principal) -> None:
     must_be_known(principal)
     if not principal.is_superuser:
         raise Forbidden("You do not have permission to perform this action.")
+
+
+def principal_of(account: Account) -> Principal:
+    """What somebody may do who isn't asking at this moment; nobody for an account that isn't there or active."""
+    if not account.exists or not account.active:
+        return ANONYMOUS
+    return Principal(account.username, account.is_superuser, account.is_staff, tuple(sorted(account.all_proposals)))
+
+
+def may_see(viewer: Principal, record: FrameRecord | None, now: datetime) -> bool:
+    """Whether somebody may see a frame (contracts: visibility): public for longer than now, of an own proposal, or any
+    for a superuser; a frame without an observation date is hidden from everybody."""
+    if record is None or record.observation_date is None:
+        return False
+    public = record.public_date is not None and record.public_date < now
+    return public or viewer.is_superuser or record.proposal_id in viewer.proposals
 
 
 def config_access(principal: Principal, config: StorageConfig, group: Group | None) -> ConfigAccess:

@@ -26,12 +26,11 @@ class ReadModelLookups:
 
     def frames_of_observation(self, observation: str, *, at_least: int) -> Sequence[str]:
         """See FrameLookup."""
-        number = int(observation) if observation.isdecimal() and int(observation[:11]) <= LARGEST_NUMBER else None
         rows = self._rows(
             "frames",
             at_least,
             "SELECT basename FROM read_frames.frame WHERE observation_id = %s OR observation = %s ORDER BY id",
-            number,
+            number_of(observation),
             observation,
         )
         return [row[0] for row in rows]
@@ -119,6 +118,11 @@ class ReadModelLookups:
                 return connection.execute(statement.encode(), parameters).fetchall()
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise RetryLater("The database can't be reached at the moment.") from error
+
+
+def number_of(observation: str) -> int | None:
+    """The number that an observation is known by in frames' headers, if its id is one."""
+    return int(observation) if observation.isdecimal() and int(observation[:11]) <= LARGEST_NUMBER else None
 
 
 def _wait_for(connection: psycopg.Connection[Any], model: str, at_least: int) -> None:

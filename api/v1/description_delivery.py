@@ -155,6 +155,19 @@ def storage() -> list[Operation]:
             answers={200: Answer("How many, or which.", record({"retried": {}}))},
             who="known",
         ),
+        Operation(
+            method="post",
+            path="/api/v1/path-preview",
+            tag="storage",
+            summary="The paths that the newest frames which the asker may see would get; nothing is saved.",
+            description="As in a destination with nothing in it. What is left out is the storage configuration's.",
+            body=Body(ref("PreviewBody"), example={"path_template": "$PROJECT/$TARGET", "limit": 5}),
+            answers={
+                200: Answer("A path for each frame.", record({"results": array(ref("Preview"))})),
+                404: problem("There is no such storage configuration."),
+            },
+            who="known",
+        ),
     ]
 
 

@@ -6,8 +6,10 @@ from api.openapi import MOMENT, TEXT, TRUTH, WHOLE, Schema, array, nullable, rec
 from api.v1.groups import GroupBody, MemberBody, NameBody, OwnerBody
 from api.v1.ingest import CalibrationReport
 from api.v1.observations import DestinationsBody, ObservationBody
+from api.v1.previews import PreviewBody
 from api.v1.storage_configs import ConfigBody, ConfigPatch
 from api.v1.transfers import STATUSES
+from application.commands.preview_paths import Preview
 from application.history import Entry
 
 _STRUCTS = (
@@ -15,6 +17,8 @@ _STRUCTS = (
     DestinationsBody,
     ConfigBody,
     ConfigPatch,
+    PreviewBody,
+    Preview,
     CalibrationReport,
     Entry,
     GroupBody,
