@@ -35,6 +35,7 @@ from api.settings import Settings
 from api.v1 import (
     audit,
     authorization,
+    deliveries,
     description,
     groups,
     ingest,
@@ -78,6 +79,7 @@ OWN_API = Router(
         storage_configs.retry_failed,
         storage_configs.selectable_configs,
         previews.preview,
+        deliveries.deliver,
         groups.organizations,
         groups.projects,
         transfers.list_transfers,

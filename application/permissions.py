@@ -102,6 +102,17 @@ def may_receive(owner: Account, frame: Frame, now: datetime) -> DeliveryRight:
     return "copy" if public else "none"
 
 
+def may_have(
+    principal: Principal, record: FrameRecord | None, now: datetime, *, assigned: bool = False
+) -> DeliveryRight:
+    """What somebody may have of a file that isn't sent for an observation's sake, as `may_receive` has it: `own` for
+    superusers, members of the frame's proposal, and whose observation it was `assigned` to; a `copy` of what is public;
+    none of what they may not see."""
+    if record is None or not (assigned or may_see(principal, record, now)):
+        return "none"
+    return "own" if assigned or principal.is_superuser or record.proposal_id in principal.proposals else "copy"
+
+
 def observation_access(principal: Principal, observation: Observation, project: Group | None) -> ObservationAccess:
     """What the principal may do with an observation: its owner and those who may edit its project `change` it; members
     of its proposal and those who may view its project `view` it; others don't know of it (`none`)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from api.openapi import MOMENT, TEXT, TRUTH, WHOLE, Schema, array, nullable, record, ref, struct_schemas
+from api.v1.deliveries import Delivered, DeliveryBody
 from api.v1.groups import GroupBody, MemberBody, NameBody, OwnerBody
 from api.v1.ingest import CalibrationReport
 from api.v1.observations import DestinationsBody, ObservationBody
@@ -19,6 +20,8 @@ _STRUCTS = (
     ConfigPatch,
     PreviewBody,
     Preview,
+    DeliveryBody,
+    Delivered,
     CalibrationReport,
     Entry,
     GroupBody,

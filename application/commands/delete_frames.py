@@ -100,6 +100,7 @@ class FrameDeletion(msgspec.Struct, frozen=True, kw_only=True):
                 for version in frame.versions
                 for name in (
                     *(transfers.transfer_id(version.id, config) for config in observation.ever_selected),
+                    *(transfers.transfer_id(*copy) for copy in sorted(frame.copies) if copy[0] == version.id),
                     *(name for name in unfinished if name.startswith(transfers.transfer_id(version.id, ""))),
                 )
             ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -57,10 +57,9 @@ class DeleteWhenAllDelivered:
 
     def _decide(self, name: str, trigger: Recorded, now: datetime) -> list[Commit]:
         raw = frames.fold(self._log.load(frames.stream_of(name)))
-        if not raw.exists or raw.observation is None:
+        if not raw.exists:
             return []
-        observation_stream = observations.stream_of(raw.observation)
-        observation = observations.fold(self._log.load(observation_stream))
+        observation = observations.fold(self._log.load(observations.stream_of(raw.observation or "")))
         family = {name: raw} | {
             calibrated: frames.fold(self._log.load(frames.stream_of(calibrated))) for calibrated, _ in raw.calibrated
         }
@@ -71,10 +70,10 @@ class DeleteWhenAllDelivered:
             if version.id not in frame.deleted_from_server
         ]
         destinations = self._destinations(observation.destinations)
-        states = self._transfers(files, observation.ever_selected)
+        states = self._transfers(_copies(files, family, observation.ever_selected))
         safe = deletion.safe_deletions(files, destinations, states, expects_calibration=raw.expects_calibration())
         guards = (
-            (observation_stream, observation.stream_version),
+            *(((observations.stream_of(raw.observation), observation.stream_version),) if raw.observation else ()),
             *((frames.stream_of(basename), frame.stream_version) for basename, frame in family.items()),
             *((transfers.stream_of(transfer), state.stream_version) for transfer, state in states.items()),
         )
@@ -108,14 +107,21 @@ class DeleteWhenAllDelivered:
         found = self._log.load_many([storage_configs.stream_of(config) for config in ids])
         return {config: storage_configs.fold(found.get(storage_configs.stream_of(config), ())) for config in ids}
 
-    def _transfers(self, files: Sequence[FileInQuestion], destinations: Sequence[str]) -> dict[str, Transfer]:
-        ids = [transfers.transfer_id(file.version_id, config) for file in files for config in destinations]
+    def _transfers(self, ids: Sequence[str]) -> dict[str, Transfer]:
         found = self._log.load_many([transfers.stream_of(transfer) for transfer in ids])
         return {
             transfer: transfers.fold(found[transfers.stream_of(transfer)])
             for transfer in ids
             if transfers.stream_of(transfer) in found
         }
+
+
+def _copies(files: Sequence[FileInQuestion], family: Mapping[str, Frame], selected: Sequence[str]) -> list[str]:
+    """Ids of all transfers of these files that there may be: to the observation's destinations, and to others."""
+    pairs = [(file.version_id, config) for file in files for config in selected]
+    pairs += sorted((version, config) for frame in family.values() for version, config in frame.copies)
+    known = {file.version_id for file in files}
+    return list(dict.fromkeys(transfers.transfer_id(version, config) for version, config in pairs if version in known))
 
 
 def _apart(commits: Iterable[Commit]) -> list[Commit]:
