@@ -43,9 +43,11 @@ from adapters.vault.postgres_vault import PostgresVault
 from api.links import Links
 from api.settings import Settings
 from application.ferry import Ferry
+from application.frame_matching import FrameMatcher
 from application.policies.cancel_transfers_of_deleted_frames import CancelTransfersOfDeletedFrames
 from application.policies.complete_calibrations import CompleteCalibrations
 from application.policies.delete_when_all_delivered import DeleteWhenAllDelivered
+from application.policies.deliver_standing_queries import DeliverStandingQueries
 from application.policies.deliver_to_destinations import DeliverToDestinations
 from application.policies.effects import NudgeWorkers
 from application.policies.engine import PolicyEngine
@@ -137,6 +139,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
         return [
             DeliverToDestinations(self.log, self.lookups),
             CompleteCalibrations(self.log, self.lookups),
+            DeliverStandingQueries(self.log, FrameMatcher(self.sky)),
             DeleteWhenAllDelivered(self.log),
             FollowDestination(self.log, self.lookups),
             NudgeWorkers(self.jobs),

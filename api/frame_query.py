@@ -38,6 +38,8 @@ def parse_query(text: str, sky: Sky, *, types: Sequence[str], science_types: Seq
     """The query that `site_id=coj&reduction_level=0` asks for. Raises InvalidInput, naming the filter to mend."""
     if len(text) > LONGEST:
         raise InvalidInput(f"A query has at most {LONGEST} characters.", field="query")
+    if not text.isprintable():
+        raise InvalidInput("A query holds no control characters; write them as %09.", field="query")
     try:
         parameters = parse_qsl(text.removeprefix("?"), keep_blank_values=True, max_num_fields=MOST_FILTERS)
     except ValueError as error:

@@ -14,7 +14,16 @@ from domain.event import Recorded
 from domain.frames import CopyWanted
 from domain.transfers import transfer_id
 
-KINDS = ("transfer", "frame", "observation", "storage_config", "account", "organization", "project")
+KINDS = (
+    "transfer",
+    "frame",
+    "observation",
+    "storage_config",
+    "account",
+    "organization",
+    "project",
+    "standing_delivery",
+)
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -13,11 +13,13 @@ from domain.frame_record import FrameRecord
 from domain.frames import Frame
 from domain.groups import Group, GroupKind
 from domain.observations import Observation
+from domain.standing_deliveries import StandingDelivery
 from domain.storage_configs import StorageConfig
 
 DeliveryRight = Literal["own", "copy", "none"]
 ConfigAccess = Literal["manage", "select", "none"]
 ObservationAccess = Literal["change", "view", "none"]
+RuleAccess = Literal["manage", "view", "none"]
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -86,6 +88,20 @@ def config_access(principal: Principal, config: StorageConfig, group: Group | No
 def managing(kind: GroupKind) -> tuple[str, ...]:
     """The permissions each of which lets a member create, edit, test and delete a group's storage configurations."""
     return ("can_manage_storage",) if kind == "organization" else ("can_edit", "can_manage_storage")
+
+
+def rule_access(principal: Principal, rule: StandingDelivery, project: Group | None) -> RuleAccess:
+    """What the principal may do with a standing delivery, as for storage configurations; `project` is its own, None for
+    a personal one."""
+    if not rule.there or not principal.authenticated:
+        return "none"
+    if principal.is_superuser:
+        return "manage"
+    if project is None:
+        return "manage" if rule.scope == "personal" and rule.owner == principal.username else "none"
+    if project.allows(principal.username, *managing("project")):
+        return "manage"
+    return "view" if project.has_member(principal.username) else "none"
 
 
 def may_receive(owner: Account, frame: Frame, now: datetime) -> DeliveryRight:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import ModuleType
 
-from domain import accounts, frames, groups, observations, storage_configs, thumbnails, transfers
+from domain import accounts, frames, groups, observations, standing_deliveries, storage_configs, thumbnails, transfers
 from domain.event import Event
 
 
@@ -19,6 +19,6 @@ def _events_of(module: ModuleType) -> dict[str, type[Event]]:
 
 EVENTS: Mapping[str, type[Event]] = {
     topic: event
-    for module in (accounts, frames, groups, observations, storage_configs, thumbnails, transfers)
+    for module in (accounts, frames, groups, observations, standing_deliveries, storage_configs, thumbnails, transfers)
     for topic, event in _events_of(module).items()
 }

@@ -164,7 +164,7 @@ def is_calibrated(event: FileProcessed) -> bool:
 class Frame(msgspec.Struct, frozen=True):
     """What the commands need to know of a frame. `assigned` says that whoever ingested it named the observation, rather
     than a number in its headers; `removed` are the stream versions of deletions whose bytes are gone; `copies` are
-    versions with destinations that aren't the observation's."""
+    versions with destinations that aren't the observation's; `arrived` is the position of the newest arrival."""
 
     id: int = 0
     record: FrameRecord | None = None
@@ -179,6 +179,7 @@ class Frame(msgspec.Struct, frozen=True):
     thumbnails: tuple[Thumbnail, ...] = ()
     removed: frozenset[int] = frozenset()
     copies: frozenset[tuple[int, str]] = frozenset()
+    arrived: int = 0
     exists: bool = False
     stream_version: int = 0
 
@@ -214,6 +215,7 @@ def evolve(frame: Frame, recorded: Recorded) -> Frame:
             return replace(
                 frame,
                 exists=True,
+                arrived=recorded.position,
                 id=event.frame_id,
                 record=event.record,
                 headers=event.headers,

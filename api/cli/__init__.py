@@ -20,6 +20,7 @@ from api.cli import (
     projections,
     retention,
     run,
+    standing,
     throttles,
 )
 from domain.errors import StarferryError
@@ -44,6 +45,7 @@ for command in (
     deleteframes.deleteframes,
     deleteframes.expireguideframes,
     deliver.deliver,
+    standing.standing_deliveries,
     retention.retention,
     listen.listen,
     accounts.user,

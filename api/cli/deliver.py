@@ -48,7 +48,7 @@ def deliver(
         raise InvalidInput("Say what to deliver: either --observation or --query.")
     with opened(data) as core:
         catch_up(core)
-        wanted = observation or _query(core, query or "")
+        wanted = _query(core, query or "") if observation is None else observation
         who = _principal(core, storage_config, username)
         carrying = backfill(core, operator("backfill"), who, storage_config, wanted, dry_run=dry_run)
         if not dry_run and not yes and sys.stdin.isatty():

@@ -13,6 +13,7 @@ from api.v1.answers import body_of, json_answer, read_cursor, write_cursor
 from application.commands.deliver_frames import Backfill, Tally
 from application.permissions import must_be_known
 from domain.errors import InvalidInput
+from domain.frame_query import FrameQuery
 
 FRAMES = 5000
 """Looked at in one call, which takes a second or two."""
@@ -52,12 +53,12 @@ async def deliver(request: AnyRequest) -> Response[bytes]:
     core = serving.core
     if (body.observation is None) == (body.query is None):
         raise InvalidInput("Say what to deliver: either an observation, or a query.", field="query")
-    wanted = body.observation or parse_query(
-        body.query or "",
-        core.sky,
-        types=serving.types.known(),
-        science_types=core.settings["SCIENCE_CONFIGURATION_TYPES"],
-    )
+    wanted: FrameQuery | str
+    if body.observation is not None:
+        wanted = body.observation
+    else:
+        science = core.settings["SCIENCE_CONFIGURATION_TYPES"]
+        wanted = parse_query(body.query or "", core.sky, types=serving.types.known(), science_types=science)
     carrying = backfill(
         core, cause(principal, "api", "backfill"), principal, body.storage_config, wanted, dry_run=body.dry_run
     )

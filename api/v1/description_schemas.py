@@ -8,6 +8,7 @@ from api.v1.groups import GroupBody, MemberBody, NameBody, OwnerBody
 from api.v1.ingest import CalibrationReport
 from api.v1.observations import DestinationsBody, ObservationBody
 from api.v1.previews import PreviewBody
+from api.v1.standing_deliveries import RuleBody, RuleCard, RulePatch
 from api.v1.storage_configs import ConfigBody, ConfigPatch
 from api.v1.transfers import STATUSES
 from application.commands.preview_paths import Preview
@@ -22,6 +23,9 @@ _STRUCTS = (
     Preview,
     DeliveryBody,
     Delivered,
+    RuleBody,
+    RulePatch,
+    RuleCard,
     CalibrationReport,
     Entry,
     GroupBody,

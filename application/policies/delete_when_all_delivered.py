@@ -9,8 +9,10 @@ import msgspec
 
 from application.policies.policy import commit_of
 from application.ports.event_log import Commit, EventLog
+from application.standing_deliveries import decided_upto
 from domain import deletion, frames, observations, storage_configs, transfers
 from domain.deletion import FileInQuestion
+from domain.errors import RetryLater
 from domain.event import Recorded
 from domain.frames import CalibrationCompleted, CalibrationFailed, Frame
 from domain.storage_configs import StorageConfig
@@ -35,7 +37,10 @@ class DeleteWhenAllDelivered:
         for recorded in batch:
             if raw := self._raw_frame(recorded):
                 triggers[raw] = recorded
-        return _apart(commit for name, trigger in triggers.items() for commit in self._decide(name, trigger, now))
+        decided = decided_upto(self._log) if triggers else None  # asked before the frames are: then they say the rest
+        return _apart(
+            commit for name, trigger in triggers.items() for commit in self._decide(name, trigger, decided, now)
+        )
 
     def _raw_frame(self, recorded: Recorded) -> str | None:
         """The basename of the raw frame whose family an event touches."""
@@ -55,7 +60,7 @@ class DeleteWhenAllDelivered:
                 return stream.removeprefix("frame:")
         return None
 
-    def _decide(self, name: str, trigger: Recorded, now: datetime) -> list[Commit]:
+    def _decide(self, name: str, trigger: Recorded, decided: int | None, now: datetime) -> list[Commit]:
         raw = frames.fold(self._log.load(frames.stream_of(name)))
         if not raw.exists:
             return []
@@ -63,6 +68,8 @@ class DeleteWhenAllDelivered:
         family = {name: raw} | {
             calibrated: frames.fold(self._log.load(frames.stream_of(calibrated))) for calibrated, _ in raw.calibrated
         }
+        if decided is not None and any(frame.arrived > decided for frame in family.values()):
+            raise RetryLater("Standing deliveries haven't been asked yet whether they want the file.")
         files = [
             FileInQuestion(basename, version.id, "raw" if basename == name else "calibrated")
             for basename, frame in family.items()

@@ -126,6 +126,17 @@ def test_s37_what_is_not_meant_is_refused(site: Site, changes: dict[str, Any], f
     assert site.events() == before
 
 
+@pytest.mark.parametrize("observation", ["", "no-such"])
+def test_s37_an_observation_that_is_none_is_not_everything(site: Site, observation: str) -> None:
+    files(site, 1)
+    config = create(site.user, folder_body(site))["id"]
+    is_problem(site.user.post(ROUTE, json={"storage_config": config, "observation": observation}), 404)
+    assert "There is no such observation." in str(
+        starferry(site, "deliver", config, "--observation", observation).exception
+    )
+    assert not transfers(site.user, storage_config=config)
+
+
 @pytest.fixture(scope="module")
 def scenes(site: Site) -> dict[str, Scene]:
     return {kind: Scene(site, kind) for kind in ("organization", "project")}

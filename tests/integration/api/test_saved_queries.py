@@ -160,6 +160,7 @@ def test_s36_the_filters_are_those_that_the_list_of_frames_describes() -> None:
         ("reduction_level=two", "reduction_level can't be used: Enter a number."),
         ("include_configuration_type=PAINT", "include_configuration_type can't be used: Select a valid choice."),
         ("basename=%00", "basename can't be used: Null characters are not allowed."),
+        ("basename=a\nb", "no control characters"),
         ("covers=HERE", "The value of covers is no region of the sky"),
         ("&".join(["site_id=coj"] * 201), "at most 200 filters"),
         ("basename=" + "x" * 20_000, "at most 20000 characters"),
