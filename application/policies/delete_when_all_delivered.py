@@ -78,7 +78,13 @@ class DeleteWhenAllDelivered:
         ]
         destinations = self._destinations(observation.destinations)
         states = self._transfers(_copies(files, family, observation.ever_selected))
-        safe = deletion.safe_deletions(files, destinations, states, expects_calibration=raw.expects_calibration())
+        safe = deletion.safe_deletions(
+            files,
+            destinations,
+            states,
+            expects_calibration=raw.expects_calibration(),
+            beyond=self._destinations(sorted({config for _, config in raw.copies})).values(),
+        )
         guards = (
             *(((observations.stream_of(raw.observation), observation.stream_version),) if raw.observation else ()),
             *((frames.stream_of(basename), frame.stream_version) for basename, frame in family.items()),

@@ -21,7 +21,7 @@ from domain.errors import RetryLater
 from domain.event import Cause, Event, Recorded
 from domain.footprint import Footprint
 from domain.frame_query import FrameQuery
-from domain.frames import CopyWanted, FileDeletedFromServer, FileProcessed, FrameAmended
+from domain.frames import CalibrationCompleted, CopyWanted, FileDeletedFromServer, FileProcessed, FrameAmended
 from domain.groups import GroupCreated, MemberRemoved, MemberSet
 from domain.observations import DestinationsSelected
 from domain.standing_deliveries import (
@@ -434,6 +434,27 @@ def test_s54_a_standing_delivery_asks_for_deletion_for_its_own_proposals_alone(
     assert request.delete_from_server is goes
     delivered(log, request.id)
     assert bool(run(DeleteWhenAllDelivered(log), log)) is goes
+
+
+def test_s54_a_standing_delivery_that_takes_calibrated_files_waits_for_the_one_that_is_expected(
+    log: CountedLog, policy: DeliverStandingQueries
+) -> None:
+    configured(log, "a", "raw_and_calibrated", delete=True)
+    submitted(log, "obs")
+    rule(log, "a")
+    arrived(log, observed("m31", 1, observation="obs"))
+    run(policy, log)
+    delivered(log, "v1-a")
+    assert run(DeleteWhenAllDelivered(log), log) == []
+    arrived(log, msgspec.structs.replace(observed("m31-e91", 2, level=91, observation="obs"), calibrated_from="m31"))
+    record(log, "frame:m31", CalibrationCompleted(calibrated="m31-e91", version_id=2, observation="obs"))
+    with pytest.raises(RetryLater):
+        run(DeleteWhenAllDelivered(log), log)
+    assert ids(run(policy, log)) == ["v2-a"]
+    assert run(DeleteWhenAllDelivered(log), log) == []
+    delivered(log, "v2-a")
+    left = [event for event in run(DeleteWhenAllDelivered(log), log) if isinstance(event, FileDeletedFromServer)]
+    assert [event.version_id for event in left] == [1, 2]
 
 
 class InterferingLog(MemoryEventLog):
