@@ -52,11 +52,11 @@ def deliver(
         who = _principal(core, storage_config, username)
         carrying = backfill(core, operator("backfill"), who, storage_config, wanted, dry_run=dry_run)
         if not dry_run and not yes and sys.stdin.isatty():
-            counted = _run(msgspec.structs.replace(carrying, dry_run=True))
+            counted = _run(core, msgspec.structs.replace(carrying, dry_run=True))
             if not counted.files or not click.confirm(f"Deliver {described(counted)}?", err=True):
                 click.echo("Nothing was requested.", err=True)
                 return
-        click.echo(f"{'Would request' if dry_run else 'Requested'} {described(_run(carrying))}.")
+        click.echo(f"{'Would request' if dry_run else 'Requested'} {described(_run(core, carrying))}.")
 
 
 def described(tally: Tally) -> str:
@@ -71,11 +71,20 @@ def described(tally: Tally) -> str:
     return f"{tally.files} files, {_size(tally.bytes)}{unknown}, of {tally.frames} frames{besides}"
 
 
-def _run(carrying: Backfill) -> Tally:
-    tally = Tally()
-    for _, batch, _ in carrying.batches():
+def _run(core: Core, carrying: Backfill) -> Tally:
+    """All batches; what the user may see is asked anew for each."""
+    tally, after = Tally(), 0
+    while step := next(_with_rights_of_now(core, carrying).batches(after), None):
+        after, batch, _ = step
         tally += batch
+        if sys.stderr.isatty():
+            click.echo(f"{tally.frames} frames, {tally.files} files…", err=True)
     return tally
+
+
+def _with_rights_of_now(core: Core, carrying: Backfill) -> Backfill:
+    principal = _principal(core, carrying.storage_config, carrying.principal.username)
+    return msgspec.structs.replace(carrying, principal=principal)
 
 
 def _size(number: float) -> str:

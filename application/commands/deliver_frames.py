@@ -108,17 +108,12 @@ class Backfill(msgspec.Struct, frozen=True, kw_only=True):
         self, batch: Sequence[Found], config: StorageConfig, observation: Observation | None
     ) -> tuple[Tally, list[tuple[Frame, Wish]]]:
         histories = self.log.load_many([frames.stream_of(one.basename) for one in batch])
-        meant = [
-            (frame, right)
-            for history in histories.values()
-            if (right := self._right(frame := frames.fold(history), observation)) != "none"
-        ]
+        folded = [frames.fold(history) for history in histories.values()]
+        rights = [(frame, self._right(frame, observation)) for frame in folded]
+        meant = [(frame, right) for frame, right in rights if right != "none"]
         there = [(frame, right) for frame, right in meant if _on_server(frame)]
-        wishes = [
-            (frame, wish)
-            for frame, right in there
-            if config.settings.wants((wish := self._wish(frame, config, observation, own=right == "own")).content)
-        ]
+        possible = [(frame, self._wish(frame, config, observation, own=right == "own")) for frame, right in there]
+        wishes = [(frame, wish) for frame, wish in possible if config.settings.wants(wish.content)]
         requested = self.log.load_many([transfers.stream_of(wish.id) for _, wish in wishes])
         new = [(frame, wish) for frame, wish in wishes if transfers.stream_of(wish.id) not in requested]
         sizes = [wish.version.size for _, wish in new]

@@ -12,11 +12,18 @@ import pytest
 from click.testing import CliRunner, Result
 
 from api.cli import cli
+from api.cli.deliver import _run
+from api.operations import backfill
+from application.commands.accounts import change_account
+from application.commands.deliver_frames import Tally
+from application.permissions import principal_of
+from domain import accounts
+from domain.frame_query import FrameQuery
 from tests.integration.api.deliveries import create, folder_body, observe, story, transfers
 from tests.integration.api.test_own_ingest import is_problem
 from tests.integration.api.test_scopes import MANAGING, ROLES, Scene
 from tests.records import fits_bytes, new_name
-from tests.site import PROPOSAL, Site, eventually
+from tests.site import CAUSE, PROPOSAL, Site, eventually
 
 ROUTE = "/api/v1/deliveries"
 
@@ -179,6 +186,26 @@ def test_s37_the_command_counts_delivers_and_goes_on(site: Site) -> None:
     assert "Requested 0 files, 0 bytes, of 2 frames; left alone: 2 completed." in starferry(site, *wanted).stdout
     (row, *_) = transfers(site.user, storage_config=config)
     assert story(site.admin, "transfer", row["id"])[0]["via"] == "cli"
+
+
+def test_s37_the_command_asks_for_the_rights_anew_with_each_batch(site: Site) -> None:
+    name = f"leaving-{secrets.token_hex(4)}"
+    client = site.client(site.new_user(name, proposals=("P-LEFT",)))
+    code, _ = files(site, 3, PROPID="P-LEFT", L1PUBDAT="2999-01-01T00:00:00")
+    config = create(client, folder_body(site))["id"]
+    core, wanted = site.core, FrameQuery(site_id=code)
+    principal = principal_of(accounts.fold(core.log.load(accounts.stream_of(name))))
+    carrying = backfill(core, CAUSE, principal, config, wanted)
+    seen: list[Tally] = []
+
+    def leave(_: object, batch: Tally) -> Tally:
+        seen.append(batch)
+        change_account(core.log, core.clock, CAUSE, name, proposals=())
+        return batch
+
+    with mock.patch("application.commands.deliver_frames.BATCH", 1), mock.patch.object(Tally, "__add__", leave):
+        _run(core, carrying)
+    assert [batch.files for batch in seen] == [1]
 
 
 def test_s37_the_command_delivers_what_the_user_may_see_in_whose_name_it_is(site: Site) -> None:

@@ -46,6 +46,7 @@ QUERIES: list[list[tuple[str, str]]] = [
     [("target_name", "NGC")],
     [("target_name", "nandu")],
     [("OBJECT", "Ñan")],
+    [("OBJECT", "ñAN")],
     [("OBJECT", "M3")],
     [("target_name_exact", "Ñandú 7")],
     [("target_name_exact", "M31")],
