@@ -51,10 +51,12 @@ from api.links import Links
 from api.settings import Settings
 from application.fair_share import places_for
 from application.ferry import Ferry
+from application.frame_matching import FrameMatcher
 from application.mail_post import MailPost
 from application.policies.cancel_transfers_of_deleted_frames import CancelTransfersOfDeletedFrames
 from application.policies.complete_calibrations import CompleteCalibrations
 from application.policies.delete_when_all_delivered import DeleteWhenAllDelivered
+from application.policies.deliver_standing_queries import DeliverStandingQueries
 from application.policies.deliver_to_destinations import DeliverToDestinations
 from application.policies.effects import NudgeWorkers
 from application.policies.engine import PolicyEngine
@@ -158,6 +160,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
         return [
             DeliverToDestinations(self.log, self.lookups),
             CompleteCalibrations(self.log, self.lookups),
+            DeliverStandingQueries(self.log, FrameMatcher(self.sky)),
             DeleteWhenAllDelivered(self.log),
             FollowDestination(self.log, self.lookups),
             NudgeWorkers(self.jobs),

@@ -1,4 +1,4 @@
-"""The wiring of what operators do now and then: taking over another archive, and deleting many frames."""
+"""The wiring of what is done now and then: taking over another archive, deleting or delivering many frames."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ from collections.abc import Callable
 from adapters.one_at_a_time import RETENTION_LOCK, OneAtATime
 from api.bootstrap import Core
 from application.commands.delete_frames import FrameDeletion
+from application.commands.deliver_frames import Backfill
 from application.commands.import_accounts import AccountImport
 from application.commands.import_frames import FrameImport
 from application.commands.verify_import import Verification
+from application.frame_matching import FrameMatcher
+from application.permissions import Principal
 from application.ports.original_archive import OriginalArchive
 from application.retention import PeriodicRetention, Retention
 from application.transfer_expiry import TransferExpiry
 from domain.event import Cause
+from domain.frame_query import FrameQuery
 from domain.frame_selection import FrameSelection
 from domain.retention import RetentionRule, guide_rule
 from projections.frames.finder import ReadModelFinder
 from projections.frames.imported import ReadModelIds
+from projections.frames.matching import ReadModelMatches
 
 
 def frame_import(
@@ -85,3 +90,31 @@ def transfer_expiry(core: Core) -> TransferExpiry:
 def periodic_retention(core: Core) -> PeriodicRetention:
     """The same for a worker, one of them at a time."""
     return PeriodicRetention(retention(core), OneAtATime(core.conninfo, RETENTION_LOCK).run)
+
+
+def matching_frames(core: Core) -> ReadModelMatches:
+    """What finds the frames of somebody's query."""
+    return ReadModelMatches(core.pool, core.sky)
+
+
+def backfill(
+    core: Core,
+    cause: Cause,
+    principal: Principal,
+    storage_config: str,
+    wanted: FrameQuery | str,
+    *,
+    dry_run: bool = False,
+) -> Backfill:
+    """What delivers frames that are there already: of a query, or of an observation."""
+    return Backfill(
+        log=core.log,
+        found=matching_frames(core),
+        matcher=FrameMatcher(core.sky),
+        clock=core.clock,
+        cause=cause,
+        principal=principal,
+        storage_config=storage_config,
+        wanted=wanted,
+        dry_run=dry_run,
+    )

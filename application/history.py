@@ -11,8 +11,19 @@ import msgspec
 from application.ports.event_log import EventLog
 from domain.errors import InvalidInput, NotFound
 from domain.event import Recorded
+from domain.frames import CopyWanted
+from domain.transfers import transfer_id
 
-KINDS = ("transfer", "frame", "observation", "storage_config", "account", "organization", "project")
+KINDS = (
+    "transfer",
+    "frame",
+    "observation",
+    "storage_config",
+    "account",
+    "organization",
+    "project",
+    "standing_delivery",
+)
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -42,10 +53,13 @@ def stream_history(log: EventLog, kind: str, name: str, *, at: datetime | None =
 
 
 def frame_life(log: EventLog, transfers: Sequence[str], basename: str, *, at: datetime | None = None) -> list[Entry]:
-    """A frame's events and those of all transfers of its files, in the order in which they happened."""
+    """A frame's events and those of these transfers of its files, in the order in which they happened. Of wishes for
+    copies those are told whose transfers are among them: the others are somebody else's."""
     own = log.load(f"frame:{basename}")
     if not own:
         raise NotFound(f"There is no frame {basename}.")
+    told = frozenset(transfers)
+    own = [recorded for recorded in own if not isinstance(recorded.event, CopyWanted) or _wish(recorded.event) in told]
     travels = log.load_many([f"transfer:{transfer}" for transfer in transfers])
     everything = [*own, *(recorded for history in travels.values() for recorded in history)]
     return entries(sorted(everything, key=lambda recorded: recorded.position), at)
@@ -54,6 +68,10 @@ def frame_life(log: EventLog, transfers: Sequence[str], basename: str, *, at: da
 def entries(recorded: Sequence[Recorded], at: datetime | None = None) -> list[Entry]:
     """Events as people read them; a frame's headers are left out (ask for them by name)."""
     return [_entry(event) for event in recorded if at is None or event.at <= at]
+
+
+def _wish(event: CopyWanted) -> str:
+    return transfer_id(event.version_id, event.storage_config)
 
 
 def _entry(recorded: Recorded) -> Entry:

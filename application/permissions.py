@@ -9,14 +9,17 @@ import msgspec
 
 from domain.accounts import Account
 from domain.errors import Forbidden, Unauthenticated
+from domain.frame_record import FrameRecord
 from domain.frames import Frame
 from domain.groups import Group, GroupKind
 from domain.observations import Observation
+from domain.standing_deliveries import StandingDelivery
 from domain.storage_configs import StorageConfig
 
 DeliveryRight = Literal["own", "copy", "none"]
 ConfigAccess = Literal["manage", "select", "none"]
 ObservationAccess = Literal["change", "view", "none"]
+RuleAccess = Literal["manage", "view", "none"]
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -49,6 +52,22 @@ def must_be_superuser(principal: Principal) -> None:
         raise Forbidden("You do not have permission to perform this action.")
 
 
+def principal_of(account: Account) -> Principal:
+    """What somebody may do who isn't asking at this moment; nobody for an account that isn't there or active."""
+    if not account.exists or not account.active:
+        return ANONYMOUS
+    return Principal(account.username, account.is_superuser, account.is_staff, tuple(sorted(account.all_proposals)))
+
+
+def may_see(viewer: Principal, record: FrameRecord | None, now: datetime) -> bool:
+    """Whether somebody may see a frame (contracts: visibility): public for longer than now, of an own proposal, or any
+    for a superuser; a frame without an observation date is hidden from everybody."""
+    if record is None or record.observation_date is None:
+        return False
+    public = record.public_date is not None and record.public_date < now
+    return public or viewer.is_superuser or record.proposal_id in viewer.proposals
+
+
 def config_access(principal: Principal, config: StorageConfig, group: Group | None) -> ConfigAccess:
     """What the principal may do with a configuration (S06–S08); `group` is its scope's, None for a personal one.
 
@@ -71,6 +90,20 @@ def managing(kind: GroupKind) -> tuple[str, ...]:
     return ("can_manage_storage",) if kind == "organization" else ("can_edit", "can_manage_storage")
 
 
+def rule_access(principal: Principal, rule: StandingDelivery, project: Group | None) -> RuleAccess:
+    """What the principal may do with a standing delivery, as for storage configurations; `project` is its own, None for
+    a personal one."""
+    if not rule.there or not principal.authenticated:
+        return "none"
+    if principal.is_superuser:
+        return "manage"
+    if project is None:
+        return "manage" if rule.scope == "personal" and rule.owner == principal.username else "none"
+    if project.allows(principal.username, *managing("project")):
+        return "manage"
+    return "view" if project.has_member(principal.username) else "none"
+
+
 def may_receive(owner: Account, frame: Frame, now: datetime) -> DeliveryRight:
     """What the owner of an observation may have of a file that belongs to it.
 
@@ -83,6 +116,17 @@ def may_receive(owner: Account, frame: Frame, now: datetime) -> DeliveryRight:
         return "own"
     public = record is not None and record.public_date is not None and record.public_date < now
     return "copy" if public else "none"
+
+
+def may_have(
+    principal: Principal, record: FrameRecord | None, now: datetime, *, assigned: bool = False
+) -> DeliveryRight:
+    """What somebody may have of a file that isn't sent for an observation's sake, as `may_receive` has it: `own` for
+    superusers, members of the frame's proposal, and whose observation it was `assigned` to; a `copy` of what is public;
+    none of what they may not see."""
+    if record is None or not (assigned or may_see(principal, record, now)):
+        return "none"
+    return "own" if assigned or principal.is_superuser or record.proposal_id in principal.proposals else "copy"
 
 
 class Audience(msgspec.Struct, frozen=True):

@@ -32,17 +32,21 @@ def safe_deletions(
     transfers: Mapping[str, Transfer],
     *,
     expects_calibration: bool,
+    beyond: Iterable[StorageConfig] = (),
 ) -> tuple[SafeToDelete, ...]:
     """The versions of one raw frame and its calibrated files that may be deleted now.
 
     `destinations` are the observation's selected configurations by id, `transfers` all transfers of these files by
     id. One copy that is wanted and not completed with an equal checksum, or a calibrated file that is still expected,
     keeps every file; so does a copy that was found missing or changed since (S60). Of the rest, those go that a
-    destination asking for deletion has received. Nobody waits for cancelled transfers.
+    destination asking for deletion has received. Nobody waits for cancelled transfers. Configurations `beyond` the
+    selected ones get copies too: what was requested for them is among `transfers`, and one that takes calibrated files
+    waits for one that is expected.
     """
     files = tuple(files)
-    selected = {config_id: config for config_id, config in destinations.items() if config.exists and not config.deleted}
-    if expects_calibration and any(config.settings.wants("calibrated") for config in selected.values()):
+    selected = _there(destinations.values())
+    waiting = (*selected.values(), *_there(beyond).values())
+    if expects_calibration and any(config.settings.wants("calibrated") for config in waiting):
         return ()
     for file in files:
         for config_id, config in selected.items():
@@ -76,7 +80,7 @@ def still_wanted(
     Arguments as for `safe_deletions`. Other than there nobody need have asked for deletion, but a copy that was wanted
     and isn't proved keeps the files all the same.
     """
-    selected = {config_id: config for config_id, config in destinations.items() if config.exists and not config.deleted}
+    selected = _there(destinations.values())
     for name, transfer in sorted(transfers.items()):
         if transfer.status == "completed" and transfer.copy in ("missing", "changed"):
             return f"the copy of the transfer {name} is {transfer.copy}"
@@ -89,3 +93,7 @@ def still_wanted(
             if config.settings.wants(file.content) and transfer_id(file.version_id, config_id) not in transfers:
                 return f"{config_id} is to get it still"
     return ""
+
+
+def _there(configs: Iterable[StorageConfig]) -> dict[str, StorageConfig]:
+    return {config.id: config for config in configs if config.exists and not config.deleted}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import date, datetime
+from typing import Any
 
 import msgspec
 
@@ -41,3 +43,27 @@ def split_name(filename: str) -> tuple[str, str]:
     name = filename.rsplit("/", 1)[-1]
     base, dot, rest = name.partition(".")
     return base, dot + rest
+
+
+def folded(text: str) -> str:
+    """Lower case without accents: how targets are searched. Characters that have no ASCII form stay."""
+    if text.isascii():
+        return text.lower()
+    decomposed = unicodedata.normalize("NFKD", text)
+    return "".join(character for character in decomposed if not unicodedata.combining(character)).lower()
+
+
+class _Submitted(msgspec.Struct):
+    USERID: Any = None
+
+
+_submitted = msgspec.json.Decoder(_Submitted)
+
+
+def submitter_of(headers: msgspec.Raw) -> str:
+    """Who asked for the frame: its header USERID, where that is text. Only this key is made into a value."""
+    try:
+        user = _submitted.decode(headers).USERID
+    except msgspec.DecodeError:
+        return ""  # the original took headers that are no object
+    return user if isinstance(user, str) and "\0" not in user else ""

@@ -91,6 +91,17 @@ class CalibrationFailed(Event, frozen=True, kw_only=True):
     observation: str | None = None
 
 
+class CopyWanted(Event, frozen=True, kw_only=True):
+    """Beyond the destinations of the frame's observation, another is to get a version: for `standing_delivery`, or
+    since somebody asked for frames that were there already. It is stored together with the transfer's request, so that
+    whoever decides on the file's deletion knows of all copies."""
+
+    topic: ClassVar[str] = "frame.copy_wanted"
+    version_id: int
+    storage_config: str
+    standing_delivery: str = ""
+
+
 class FileDeletedFromServer(Event, frozen=True, kw_only=True):
     """The bytes of a version are to be removed from the file store; `justified_by` are the completed, verified
     transfers that made it safe."""
@@ -152,7 +163,8 @@ def is_calibrated(event: FileProcessed) -> bool:
 
 class Frame(msgspec.Struct, frozen=True):
     """What the commands need to know of a frame. `assigned` says that whoever ingested it named the observation, rather
-    than a number in its headers; `removed` are the stream versions of deletions whose bytes are gone."""
+    than a number in its headers; `removed` are the stream versions of deletions whose bytes are gone; `copies` are
+    versions with destinations that aren't the observation's; `arrived` is the position of the newest arrival."""
 
     id: int = 0
     record: FrameRecord | None = None
@@ -166,6 +178,8 @@ class Frame(msgspec.Struct, frozen=True):
     calibration_failed: bool = False
     thumbnails: tuple[Thumbnail, ...] = ()
     removed: frozenset[int] = frozenset()
+    copies: frozenset[tuple[int, str]] = frozenset()
+    arrived: int = 0
     exists: bool = False
     stream_version: int = 0
 
@@ -201,6 +215,7 @@ def evolve(frame: Frame, recorded: Recorded) -> Frame:
             return replace(
                 frame,
                 exists=True,
+                arrived=recorded.position,
                 id=event.frame_id,
                 record=event.record,
                 headers=event.headers,
@@ -220,6 +235,8 @@ def evolve(frame: Frame, recorded: Recorded) -> Frame:
             return replace(frame, calibrated=(*frame.calibrated, (event.calibrated, event.version_id)))
         case CalibrationFailed():
             return replace(frame, calibration_failed=True)
+        case CopyWanted() as event:
+            return replace(frame, copies=frame.copies | {(event.version_id, event.storage_config)})
         case FileDeletedFromServer() as event:
             return replace(frame, deleted_from_server=frame.deleted_from_server | {event.version_id})
         case ThumbnailAdded() as event:
@@ -258,6 +275,16 @@ def complete_calibration(frame: Frame, calibrated: str, version_id: int) -> tupl
     if (calibrated, version_id) in frame.calibrated:
         return ()
     return (CalibrationCompleted(calibrated=calibrated, version_id=version_id, observation=frame.observation),)
+
+
+def want_copy(frame: Frame, version_id: int, storage_config: str, standing_delivery: str = "") -> tuple[Event, ...]:
+    """Decide on a further destination for a version; wanting it twice changes nothing. Raises NotAllowedNow for bytes
+    that have left the server."""
+    if frame.version(version_id) is None or version_id in frame.deleted_from_server:
+        raise NotAllowedNow("The file is no longer on the server.")
+    if (version_id, storage_config) in frame.copies:
+        return ()
+    return (CopyWanted(version_id=version_id, storage_config=storage_config, standing_delivery=standing_delivery),)
 
 
 def delete_from_server(frame: Frame, safe: SafeToDelete) -> tuple[Event, ...]:

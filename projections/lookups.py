@@ -40,12 +40,11 @@ class ReadModelLookups:
 
     def frames_of_observation(self, observation: str, *, at_least: int) -> Sequence[str]:
         """See FrameLookup."""
-        number = int(observation) if observation.isdecimal() and int(observation[:11]) <= LARGEST_NUMBER else None
         rows = self._rows(
             "frames",
             at_least,
             "SELECT basename FROM read_frames.frame WHERE observation_id = %s OR observation = %s ORDER BY id",
-            number,
+            number_of(observation),
             observation,
         )
         return [row[0] for row in rows]
@@ -75,6 +74,11 @@ class ReadModelLookups:
         """See TransferLookup."""
         statement = "SELECT id FROM read_transfers.transfer WHERE storage_config = %s AND status = 'failed'"
         return [row[0] for row in self._rows("transfers", at_least, statement, storage_config)]
+
+    def failed_transfers_of_observation(self, observation: str, *, at_least: int) -> Sequence[str]:
+        """See TransferLookup."""
+        statement = "SELECT id FROM read_transfers.transfer WHERE observation = %s AND status = 'failed'"
+        return [row[0] for row in self._rows("transfers", at_least, statement, observation)]
 
     def completed_transfers(
         self, *, storage_config: str | None = None, observation: str | None = None, at_least: int
@@ -137,6 +141,11 @@ class ReadModelLookups:
                 return connection.execute(statement.encode(), parameters).fetchall()
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise RetryLater("The database can't be reached at the moment.") from error
+
+
+def number_of(observation: str) -> int | None:
+    """The number that an observation is known by in frames' headers, if its id is one."""
+    return int(observation) if observation.isdecimal() and int(observation[:11]) <= LARGEST_NUMBER else None
 
 
 def wait_for(connection: psycopg.Connection[Any], model: str, at_least: int) -> None:

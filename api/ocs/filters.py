@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from application.ports.sky import Sky
-from projections.frames.grams import fold
+from domain.frame_record import folded
 from projections.frames.search import ORDERINGS, FrameSearch
 
 EQUAL_TEXT = {
@@ -231,5 +231,5 @@ def _as_given_and_folded(text: str) -> tuple[str, ...]:
 def _ascii(text: str) -> str:
     if text.isascii():
         return text
-    folded = fold(text)
-    return "".join(new.upper() if old.isupper() else new for old, new in zip(text, folded, strict=False))
+    lower = folded(text)
+    return "".join(new.upper() if old.isupper() else new for old, new in zip(text, lower, strict=False))

@@ -14,7 +14,7 @@ from api.ocs.answers import json_answer
 from api.serving import AnyRequest
 from domain.errors import InvalidInput
 
-__all__ = ["Window", "body_of", "json_answer", "listing", "window"]
+__all__ = ["Window", "body_of", "json_answer", "listing", "read_cursor", "window", "write_cursor"]
 
 Window = tuple[int, int]
 """Rows with numbers below the first, at most as many as the second says."""
@@ -32,13 +32,23 @@ def window(request: AnyRequest) -> Window:
     cursor = request.query_params.get("cursor", "")
     if not cursor:
         return LARGEST, int(text)
+    return read_cursor(cursor), int(text)
+
+
+def read_cursor(cursor: str) -> int:
+    """The number of the row that a cursor stands for. Raises InvalidInput."""
     try:
-        below = int(base64.urlsafe_b64decode(cursor.encode()).decode())
+        number = int(base64.urlsafe_b64decode(cursor.encode()).decode())
     except (ValueError, binascii.Error):
-        below = -1
-    if not 0 <= below <= LARGEST:
+        number = -1
+    if not 0 <= number <= LARGEST:
         raise InvalidInput("This cursor isn't one that a list gave you.", field="cursor")
-    return below, int(text)
+    return number
+
+
+def write_cursor(number: int) -> str:
+    """The reverse."""
+    return base64.urlsafe_b64encode(str(number).encode()).decode()
 
 
 async def body_of(request: AnyRequest, kind: type[T]) -> T:
@@ -58,5 +68,5 @@ async def body_of(request: AnyRequest, kind: type[T]) -> T:
 def listing(rows: Sequence[dict[str, Any]], limit: int, numbers: Sequence[int]) -> Response[bytes]:
     """A page of rows (one more than `limit` was fetched to see whether there are more)."""
     more = len(rows) > limit
-    cursor = base64.urlsafe_b64encode(str(numbers[limit - 1]).encode()).decode() if more else None
+    cursor = write_cursor(numbers[limit - 1]) if more else None
     return json_answer({"results": rows[:limit], "next_cursor": cursor})

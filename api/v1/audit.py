@@ -10,6 +10,7 @@ from litestar.params import FromPath
 from api.ocs.filters import moment
 from api.serving import AnyRequest, in_thread, serving_of
 from api.v1.answers import json_answer
+from application.commands.standing_deliveries import seen_standing_deliveries
 from application.commands.transfers import may_see_transfer
 from application.history import entries, frame_life, stream_history
 from application.permissions import Principal, must_be_known, must_be_superuser
@@ -56,6 +57,7 @@ async def _must_see(request: AnyRequest, viewer: Principal, kind: str, name: str
     if viewer.is_superuser:
         return
     serving = serving_of(request)
+    log = serving.core.log
 
     async def look() -> object:
         match kind:
@@ -67,6 +69,8 @@ async def _must_see(request: AnyRequest, viewer: Principal, kind: str, name: str
                 return await serving.deliveries.observations(viewer, below=2**62, limit=1, observation=name)
             case "storage_config":
                 return await serving.deliveries.configs(viewer, below=2**62, limit=1, config=name)
+            case "standing_delivery":
+                return [one for one in await in_thread(seen_standing_deliveries, log, viewer) if one.id == name]
             case "organization" | "project":
                 return await serving.groups.groups(viewer, kind, below=2**62, limit=1, group=name)
             case _:

@@ -7,6 +7,7 @@ from litestar import Response, get
 from api.openapi import Operation, Surface, document
 from api.serving import AnyRequest, base_url, serving_of
 from api.v1.answers import json_answer
+from api.v1.description_deliveries import deliveries
 from api.v1.description_delivery import observations, storage, transfers
 from api.v1.description_files import history, ingest
 from api.v1.description_groups import groups
@@ -20,6 +21,7 @@ _TAGS = {
     "storage": "Places that copies can go to.",
     "groups": "Organizations and projects: members with permissions, to whom destinations can belong.",
     "transfers": "One version on its way to one destination.",
+    "deliveries": "Frames that go to a destination beyond what an observation selects.",
     "notices": "Being told what happens to transfers.",
     "history": "What happened, from the events.",
     "service": "The service itself.",
@@ -39,6 +41,7 @@ def operations() -> list[Operation]:
         *groups("organization"),
         *groups("project"),
         *transfers(),
+        *deliveries(),
         *webhooks(),
         *mail(),
         *history(),

@@ -59,6 +59,15 @@ def observations() -> list[Operation]:
             answers={202: _CHECKING},
             who="known",
         ),
+        Operation(
+            method="post",
+            path="/api/v1/observations/{observation}/retry-failed",
+            tag="observations",
+            summary="Queue all failed transfers of this observation's files again.",
+            parameters=one,
+            answers={200: Answer("Which.", record({"retried": array(TEXT)}))},
+            who="known",
+        ),
     ]
 
 
@@ -174,6 +183,19 @@ def storage() -> list[Operation]:
             summary="Have all copies at this destination checked.",
             parameters=one,
             answers={202: _CHECKING, 409: problem("It has been deleted.")},
+            who="known",
+        ),
+        Operation(
+            method="post",
+            path="/api/v1/path-preview",
+            tag="storage",
+            summary="The paths that the newest frames which the asker may see would get; nothing is saved.",
+            description="As in a destination with nothing in it. What is left out is the storage configuration's.",
+            body=Body(ref("PreviewBody"), example={"path_template": "$PROJECT/$TARGET", "limit": 5}),
+            answers={
+                200: Answer("A path for each frame.", record({"results": array(ref("Preview"))})),
+                404: problem("There is no such storage configuration."),
+            },
             who="known",
         ),
     ]

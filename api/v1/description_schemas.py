@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from api.openapi import MOMENT, TEXT, TRUTH, WHOLE, Schema, array, nullable, record, ref, struct_schemas
+from api.v1.deliveries import Delivered, DeliveryBody
 from api.v1.groups import GroupBody, MemberBody, NameBody, OwnerBody
 from api.v1.ingest import CalibrationReport
 from api.v1.mail_notices import MailForm
 from api.v1.observations import DestinationsBody, ObservationBody
+from api.v1.previews import PreviewBody
+from api.v1.standing_deliveries import RuleBody, RuleCard, RulePatch
 from api.v1.storage_configs import ConfigBody, ConfigPatch
 from api.v1.transfers import COPIES, STATUSES
 from api.v1.webhooks import WebhookForm
+from application.commands.preview_paths import Preview
 from application.history import Entry
 from application.transfer_news import News, Progress
 from application.webhook_message import WebhookBody
@@ -20,6 +24,13 @@ _STRUCTS = (
     DestinationsBody,
     ConfigBody,
     ConfigPatch,
+    PreviewBody,
+    Preview,
+    DeliveryBody,
+    Delivered,
+    RuleBody,
+    RulePatch,
+    RuleCard,
     CalibrationReport,
     Entry,
     ThumbnailRow,

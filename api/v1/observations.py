@@ -14,6 +14,7 @@ from api.serving import AnyRequest, cause, in_thread, serving_of
 from api.v1.answers import body_of, json_answer, listing, window
 from application.commands.checks import check_observation
 from application.commands.observations import NewObservation, select_destinations, submit_observation
+from application.commands.transfers import retry_failed_of_observation
 from application.permissions import must_be_known
 from domain.errors import NotFound
 
@@ -103,6 +104,20 @@ async def change_destinations(request: AnyRequest, observation: FromPath[str]) -
     serving.gate.wrote(principal.username, position)
     answer = {"id": observation, "destinations": body.destinations}
     return json_answer(answer, headers={HEADER: str(position)})
+
+
+@post("/observations/{observation:str}/retry-failed", status_code=200)
+async def retry_failed(request: AnyRequest, observation: FromPath[str]) -> Response[bytes]:
+    """Queue all failed transfers of this observation's files again."""
+    serving = serving_of(request)
+    principal = await serving.viewer(request)
+    core = serving.core
+    why = cause(principal, "api")
+    retried = await in_thread(
+        retry_failed_of_observation, core.log, core.lookups, core.clock, why, principal, observation
+    )
+    serving.gate.wrote(principal.username, await in_thread(core.log.head))
+    return json_answer({"retried": retried})
 
 
 @post("/observations/{observation:str}/verify", status_code=202)

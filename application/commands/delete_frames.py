@@ -9,6 +9,7 @@ import msgspec
 from application.ports.clock import Clock
 from application.ports.event_log import Commit, EventLog, Write
 from application.ports.frame_finder import Found, FrameFinder
+from application.standing_deliveries import decided_upto
 from application.transact import TRIES
 from domain import deletion, frames, observations, storage_configs, transfers
 from domain.deletion import FileInQuestion
@@ -79,10 +80,13 @@ class FrameDeletion(msgspec.Struct, frozen=True, kw_only=True):
             and frame.record is not None
             and self.selection.selects(frame.record)
         ]
+        decided = decided_upto(self.log) if self.spare_wanted else None
         wanted = self._wanted(meant) if self.spare_wanted else {}
         judged = []
         for one, frame in meant:
             reason, guards = wanted.get(one.basename, ("", ()))
+            if decided is not None and frame.arrived > decided:
+                reason = "standing deliveries are to be asked still"
             write = Write(frames.stream_of(one.basename), frame.stream_version, frames.delete(frame))
             judged.append(_Judged(Fate(one, reason), None if reason else write, guards))
         return judged
@@ -100,6 +104,7 @@ class FrameDeletion(msgspec.Struct, frozen=True, kw_only=True):
                 for version in frame.versions
                 for name in (
                     *(transfers.transfer_id(version.id, config) for config in observation.ever_selected),
+                    *(transfers.transfer_id(*copy) for copy in sorted(frame.copies) if copy[0] == version.id),
                     *(name for name in unfinished if name.startswith(transfers.transfer_id(version.id, ""))),
                 )
             ]

@@ -8,6 +8,7 @@ from application.permissions import Principal, must_be_known
 from application.ports.clock import Clock
 from application.ports.event_log import EventLog
 from application.ports.lookups import GroupLookup
+from application.standing_deliveries import of_project
 from application.transact import transact
 from domain import accounts, groups
 from domain.errors import Forbidden, InvalidInput, NotAllowedNow, NotFound
@@ -109,12 +110,14 @@ def delete_group(
 ) -> int:
     """End a group: its owner, and in a project who `can_delete`.
 
-    Raises NotAllowedNow while it has storage configurations or projects: copies on their way there must not lose their
-    destination in passing.
+    Raises NotAllowedNow while it has storage configurations, standing deliveries or projects: copies on their way there
+    must not lose their destination in passing.
     """
 
     def decide(group: Group) -> tuple[Event, ...]:
-        if held := lookup.belongings(kind, group_id, at_least=log.head()):
+        held = [*lookup.belongings(kind, group_id, at_least=log.head())]
+        held += of_project(log, group_id) if kind == "project" else []
+        if held:
             raise NotAllowedNow(f"Delete what belongs to this {kind} first: {', '.join(held)}.")
         return groups.delete(group)
 

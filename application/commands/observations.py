@@ -73,20 +73,27 @@ def select_destinations(
     )
 
 
-def check_destinations(log: EventLog, principal: Principal, destinations: tuple[str, ...], project: str) -> None:
+def check_destinations(
+    log: EventLog,
+    principal: Principal,
+    destinations: tuple[str, ...],
+    project: str,
+    *,
+    field: str = "destinations",
+) -> None:
     """Raise InvalidInput, naming the first destination that the principal can't select now for an observation of this
-    project (S06–S10, S33)."""
+    project (S06–S10, S33), and the field of the request that holds it."""
     found = log.load_many([storage_configs.stream_of(config) for config in destinations])
     for config_id in destinations:
         config = storage_configs.fold(found.get(storage_configs.stream_of(config_id), ()))
         if config_access(principal, config, group_of(log, config)) == "none":
-            raise InvalidInput(f"There is no storage configuration {config_id}.", field="destinations")
+            raise InvalidInput(f"There is no storage configuration {config_id}.", field=field)
         if config.scope == "project" and config.scope_id != project and not principal.is_superuser:
             raise InvalidInput(
-                f"The storage configuration {config_id} is only for observations of its project.", field="destinations"
+                f"The storage configuration {config_id} is only for observations of its project.", field=field
             )
         if not config.enabled:
-            raise InvalidInput(f"The storage configuration {config_id} is disabled.", field="destinations")
+            raise InvalidInput(f"The storage configuration {config_id} is disabled.", field=field)
 
 
 def _project(log: EventLog, principal: Principal, named: str) -> Group | None:

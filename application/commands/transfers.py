@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from application.access import access_to_config, access_to_observation, manage_config
+from collections.abc import Sequence
+
+from application.access import access_to_config, access_to_observation, change_observation, manage_config
 from application.permissions import Principal, must_be_known
 from application.ports.clock import Clock
 from application.ports.event_log import EventLog
@@ -56,8 +58,22 @@ def retry_failed_of_config(
 ) -> list[str]:
     """Retry every failed transfer of a configuration and return their ids."""
     manage_config(log, principal, config_id)
+    failed = lookup.failed_transfers(config_id, at_least=log.head())
+    return _retry_all(log, clock, cause, principal, failed)
+
+
+def retry_failed_of_observation(
+    log: EventLog, lookup: TransferLookup, clock: Clock, cause: Cause, principal: Principal, observation: str
+) -> list[str]:
+    """Retry every failed transfer of an observation's files, wherever they go, and return their ids."""
+    change_observation(log, principal, observation)
+    failed = lookup.failed_transfers_of_observation(observation, at_least=log.head())
+    return _retry_all(log, clock, cause, principal, failed)
+
+
+def _retry_all(log: EventLog, clock: Clock, cause: Cause, principal: Principal, failed: Sequence[str]) -> list[str]:
     retried = []
-    for transfer in lookup.failed_transfers(config_id, at_least=log.head()):
+    for transfer in failed:
         try:
             retry_transfer(log, clock, cause, principal, transfer)
         except NotAllowedNow:

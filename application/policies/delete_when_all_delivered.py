@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
 from application.policies.policy import commit_of
 from application.ports.event_log import Commit, EventLog
+from application.standing_deliveries import decided_upto
 from domain import deletion, frames, observations, storage_configs, transfers
 from domain.deletion import FileInQuestion
+from domain.errors import RetryLater
 from domain.event import Recorded
 from domain.frames import CalibrationCompleted, CalibrationFailed, Frame
 from domain.storage_configs import StorageConfig
@@ -38,7 +40,10 @@ class DeleteWhenAllDelivered:
                 continue  # a copy that is lost lets nothing go
             if raw := self._raw_frame(recorded):
                 triggers[raw] = recorded
-        return _apart(commit for name, trigger in triggers.items() for commit in self._decide(name, trigger, now))
+        decided = decided_upto(self._log) if triggers else None  # asked before the frames are: then they say the rest
+        return _apart(
+            commit for name, trigger in triggers.items() for commit in self._decide(name, trigger, decided, now)
+        )
 
     def _raw_frame(self, recorded: Recorded) -> str | None:
         """The basename of the raw frame whose family an event touches."""
@@ -58,15 +63,16 @@ class DeleteWhenAllDelivered:
                 return stream.removeprefix("frame:")
         return None
 
-    def _decide(self, name: str, trigger: Recorded, now: datetime) -> list[Commit]:
+    def _decide(self, name: str, trigger: Recorded, decided: int | None, now: datetime) -> list[Commit]:
         raw = frames.fold(self._log.load(frames.stream_of(name)))
-        if not raw.exists or raw.observation is None:
+        if not raw.exists:
             return []
-        observation_stream = observations.stream_of(raw.observation)
-        observation = observations.fold(self._log.load(observation_stream))
+        observation = observations.fold(self._log.load(observations.stream_of(raw.observation or "")))
         family = {name: raw} | {
             calibrated: frames.fold(self._log.load(frames.stream_of(calibrated))) for calibrated, _ in raw.calibrated
         }
+        if decided is not None and any(frame.arrived > decided for frame in family.values()):
+            raise RetryLater("Standing deliveries haven't been asked yet whether they want the file.")
         files = [
             FileInQuestion(basename, version.id, "raw" if basename == name else "calibrated")
             for basename, frame in family.items()
@@ -74,10 +80,16 @@ class DeleteWhenAllDelivered:
             if version.id not in frame.deleted_from_server
         ]
         destinations = self._destinations(observation.destinations)
-        states = self._transfers(files, observation.ever_selected)
-        safe = deletion.safe_deletions(files, destinations, states, expects_calibration=raw.expects_calibration())
+        states = self._transfers(_copies(files, family, observation.ever_selected))
+        safe = deletion.safe_deletions(
+            files,
+            destinations,
+            states,
+            expects_calibration=raw.expects_calibration(),
+            beyond=self._destinations(sorted({config for _, config in raw.copies})).values(),
+        )
         guards = (
-            (observation_stream, observation.stream_version),
+            *(((observations.stream_of(raw.observation), observation.stream_version),) if raw.observation else ()),
             *((frames.stream_of(basename), frame.stream_version) for basename, frame in family.items()),
             *((transfers.stream_of(transfer), state.stream_version) for transfer, state in states.items()),
         )
@@ -111,14 +123,21 @@ class DeleteWhenAllDelivered:
         found = self._log.load_many([storage_configs.stream_of(config) for config in ids])
         return {config: storage_configs.fold(found.get(storage_configs.stream_of(config), ())) for config in ids}
 
-    def _transfers(self, files: Sequence[FileInQuestion], destinations: Sequence[str]) -> dict[str, Transfer]:
-        ids = [transfers.transfer_id(file.version_id, config) for file in files for config in destinations]
+    def _transfers(self, ids: Sequence[str]) -> dict[str, Transfer]:
         found = self._log.load_many([transfers.stream_of(transfer) for transfer in ids])
         return {
             transfer: transfers.fold(found[transfers.stream_of(transfer)])
             for transfer in ids
             if transfers.stream_of(transfer) in found
         }
+
+
+def _copies(files: Sequence[FileInQuestion], family: Mapping[str, Frame], selected: Sequence[str]) -> list[str]:
+    """Ids of all transfers of these files that there may be: to the observation's destinations, and to others."""
+    pairs = [(file.version_id, config) for file in files for config in selected]
+    pairs += sorted((version, config) for frame in family.values() for version, config in frame.copies)
+    known = {file.version_id for file in files}
+    return list(dict.fromkeys(transfers.transfer_id(version, config) for version, config in pairs if version in known))
 
 
 def _apart(commits: Iterable[Commit]) -> list[Commit]:

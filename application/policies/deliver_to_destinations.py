@@ -7,7 +7,7 @@ transfer follows from version and destination, so asking twice is asking once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -17,12 +17,12 @@ from application.permissions import DeliveryRight, may_receive
 from application.policies.policy import commit_of, with_claims
 from application.ports.event_log import Commit, EventLog
 from application.ports.lookups import FrameLookup
+from application.transfer_requests import Wish, with_free_paths
 from domain import accounts, destination_paths, frames, observations, storage_configs, transfers
 from domain.event import Recorded
 from domain.frames import CalibrationCompleted, FileProcessed, Frame, FrameVersion, is_calibrated, observation_of
 from domain.observations import DestinationsSelected, Observation
 from domain.storage_configs import Content, StorageConfig
-from domain.transfers import TransferRequested
 
 logger = structlog.get_logger()
 
@@ -59,30 +59,18 @@ class DeliverToDestinations:
         rights = self._rights(deliveries, known, now)
         deliveries = [delivery for delivery in deliveries if rights[delivery.version.id] != "none"]
         configs = self._configs(known[delivery.observation] for delivery in deliveries)
-        wanted = {
-            transfers.transfer_id(delivery.version.id, config_id): (delivery, configs[config_id])
+        wishes = {
+            wish.id: (wish, delivery.trigger)
             for delivery in deliveries
-            for config_id in known[delivery.observation].destinations
-            if configs[config_id].exists
-            and not configs[config_id].deleted
-            and configs[config_id].settings.wants(delivery.content)
+            for wish in _wishes(
+                delivery, known[delivery.observation], configs, own=rights[delivery.version.id] == "own"
+            )
         }
-        there = self._log.load_many([transfers.stream_of(transfer) for transfer in wanted])
-        new = {
-            transfer: (delivery, config, _path(delivery, config, known[delivery.observation]))
-            for transfer, (delivery, config) in wanted.items()
-            if transfers.stream_of(transfer) not in there
-        }
-        claims = {destination_paths.path_claim(config.id, path) for _, config, path in new.values()}
-        occupied = set(taken | self._log.claimed(sorted(claims))) if claims else set()
-        commits = []
-        for transfer, (delivery, config, path) in new.items():
-            free = _free_path(path, delivery.version.id, config.id, occupied)
-            occupied.add(destination_paths.path_claim(config.id, free))
-            delete = config.settings.delete_from_server and rights[delivery.version.id] == "own"
-            owner = known[delivery.observation].owner
-            commits.append(self._request(transfer, delivery, config, owner, free, now, delete=delete))
-        return commits
+        there = self._log.load_many([transfers.stream_of(transfer) for transfer in wishes])
+        new = [wish for wish, _ in wishes.values() if transfers.stream_of(wish.id) not in there]
+        return [
+            self._request(wish, path, wishes[wish.id][1], now) for wish, path in with_free_paths(self._log, new, taken)
+        ]
 
     def _rights(
         self, deliveries: Sequence[_Delivery], known: dict[str, Observation], now: datetime
@@ -152,62 +140,32 @@ class DeliverToDestinations:
         found = self._log.load_many([storage_configs.stream_of(config) for config in ids])
         return {config: storage_configs.fold(found.get(storage_configs.stream_of(config), ())) for config in ids}
 
-    def _request(
-        self,
-        transfer: str,
-        delivery: _Delivery,
-        config: StorageConfig,
-        owner: str,
-        path: str,
-        now: datetime,
-        *,
-        delete: bool,
-    ) -> Commit:
-        record, version = delivery.frame.record, delivery.version
-        assert record is not None
-        requested = TransferRequested(
-            id=transfer,
-            storage_config=config.id,
-            provider=config.provider,
-            frame=record.basename,
-            frame_id=delivery.frame.id,
-            version_id=version.id,
-            filename=record.basename + version.extension,
-            content=delivery.content,
-            destination_path=path,
-            store_path=version.path,
-            store_key=version.key,
-            md5=version.md5,
-            size=version.size,
-            hashes=version.hashes,
-            observation=delivery.observation,
-            owner=owner,
-            delete_from_server=delete,
-        )
-        commit = commit_of(self.name, delivery.trigger, transfers.stream_of(transfer), 0, requested, now=now)
-        return with_claims(commit, destination_paths.path_claim(config.id, path))
+    def _request(self, wish: Wish, path: str, trigger: Recorded, now: datetime) -> Commit:
+        commit = commit_of(self.name, trigger, transfers.stream_of(wish.id), 0, wish.requested(path), now=now)
+        return with_claims(commit, destination_paths.path_claim(wish.config.id, path))
 
 
-def _path(delivery: _Delivery, config: StorageConfig, observation: Observation) -> str:
+def _wishes(
+    delivery: _Delivery, observation: Observation, configs: Mapping[str, StorageConfig], *, own: bool
+) -> Iterator[Wish]:
+    """What the observation's destinations want of a file; only of an owner's `own` one its deletion."""
     record = delivery.frame.record
     assert record is not None
-    filename = record.basename + delivery.version.extension
-    return destination_paths.render(
-        config.settings.destination_path,
-        config.settings.path_template,
-        destination_paths.calibrated_name(filename) if delivery.content == "calibrated" else filename,
-        user=observation.owner,
-        project=observation.project_name or observation.project or record.proposal_id,
-        target=observation.target or record.target_name,
-    )
-
-
-def _free_path(path: str, version_id: int, config: str, occupied: set[str]) -> str:
-    while destination_paths.path_claim(config, path) in occupied:
-        path, before = destination_paths.beside(path, version_id), path
-        if path == before:
-            break
-    return path
+    for config in (configs[config_id] for config_id in observation.destinations):
+        if config.exists and not config.deleted and config.settings.wants(delivery.content):
+            yield Wish(
+                frame_id=delivery.frame.id,
+                record=record,
+                version=delivery.version,
+                content=delivery.content,
+                config=config,
+                owner=observation.owner,
+                user=observation.owner,
+                project=observation.project_name or observation.project,
+                target=observation.target,
+                observation=delivery.observation,
+                delete=own,
+            )
 
 
 def _observation(recorded: Recorded) -> str | None:

@@ -40,6 +40,10 @@ class TransferLookup(Protocol):
         """Ids of the failed ones."""
         ...
 
+    def failed_transfers_of_observation(self, observation: str, *, at_least: int) -> Sequence[str]:
+        """Ids of the failed ones of an observation's files."""
+        ...
+
     def completed_transfers(
         self, *, storage_config: str | None = None, observation: str | None = None, at_least: int
     ) -> Sequence[str]:

@@ -5,18 +5,10 @@ A frame whose text contains the wanted one has all of its trigrams; the others a
 
 from __future__ import annotations
 
-import unicodedata
+from domain.frame_record import folded
 
 _BASENAME, _TARGET = 0, 7919
 """The two texts of a frame hash differently, so that a target isn't found among basenames."""
-
-
-def fold(text: str) -> str:
-    """Lower case without accents: how targets are searched. Characters that have no ASCII form stay."""
-    if text.isascii():
-        return text.lower()
-    decomposed = unicodedata.normalize("NFKD", text)
-    return "".join(character for character in decomposed if not unicodedata.combining(character)).lower()
 
 
 def basename_grams(basename: str) -> list[int]:
@@ -26,7 +18,7 @@ def basename_grams(basename: str) -> list[int]:
 
 def target_grams(target: str) -> list[int]:
     """Keys of all trigrams of a target name."""
-    return _grams(fold(target), _TARGET)
+    return _grams(folded(target), _TARGET)
 
 
 def _grams(text: str, seed: int) -> list[int]:

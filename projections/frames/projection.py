@@ -10,7 +10,7 @@ import msgspec
 from application.ports.sky import Sky
 from domain.event import Recorded
 from domain.footprint import Footprint
-from domain.frame_record import FrameRecord
+from domain.frame_record import FrameRecord, folded, submitter_of
 from domain.frames import (
     FileDeletedFromServer,
     FileProcessed,
@@ -20,7 +20,7 @@ from domain.frames import (
     RelatedFramesChanged,
 )
 from domain.thumbnails import ThumbnailAdded, ThumbnailRemoved
-from projections.frames.grams import basename_grams, fold, target_grams
+from projections.frames.grams import basename_grams, target_grams
 from projections.frames.tables import INDEXES, TABLES
 from projections.projection import Cursor
 
@@ -178,8 +178,8 @@ class FramesProjection:
             record.primary_optical_element,
             record.configuration_type,
             event.observation if isinstance(event, FileProcessed) else None,
-            fold(record.target_name),
-            _submitter(event.headers) if has_headers else "",
+            folded(record.target_name),
+            submitter_of(event.headers) if has_headers else "",
             ",".join(self._version_json(version, recorded) for version in reversed(_versions(recorded))),
             None if record.area is None else self._area_json(record.area),
             None if cells is None else f"{{{','.join(map(str, cells))}}}",
@@ -258,19 +258,3 @@ def _put_thumbnail(cursor: Cursor, event: ThumbnailAdded) -> None:
         "extension = excluded.extension, size = excluded.size, key = excluded.key, path = excluded.path",
         (picture.id, event.frame_id, picture.basename, picture.extension, picture.size, picture.key, picture.path),
     )
-
-
-class _Submitted(msgspec.Struct):
-    USERID: Any = None
-
-
-_submitted = msgspec.json.Decoder(_Submitted)
-
-
-def _submitter(headers: msgspec.Raw) -> str:
-    """Who asked for the frame: its header USERID, where that is text. Only this key is made into a value."""
-    try:
-        user = _submitted.decode(headers).USERID
-    except msgspec.DecodeError:
-        return ""  # the original took headers that are no object
-    return user if isinstance(user, str) and "\0" not in user else ""

@@ -10,7 +10,8 @@ import msgspec
 
 from application.permissions import Principal
 from application.ports.sky import Region
-from projections.frames.grams import basename_grams, fold, target_grams
+from domain.frame_record import folded
+from projections.frames.grams import basename_grams, target_grams
 
 ORDERINGS = frozenset(
     "id basename observation_date primary_optical_element configuration_type proposal_id instrument_id target_name "
@@ -138,7 +139,7 @@ def _text_conditions(search: FrameSearch, where: Where, choose: Choose) -> None:
     if search.target_folded:
         if grams := choose(target_grams(search.target_folded)):
             where.add("f.grams @> %s::smallint[]", grams)
-        where.add("position(%s in f.target_folded) > 0", fold(search.target_folded))
+        where.add("position(%s in f.target_folded) > 0", folded(search.target_folded))
     if search.target_exact:
         if len(search.target_exact) == 1:  # an index gives the wanted order for one name, not for several
             where.add("f.target_name = %s", search.target_exact[0])

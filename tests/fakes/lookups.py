@@ -55,6 +55,14 @@ class LogLookups:
         """See TransferLookup."""
         return [name for name, state in self._to(storage_config).items() if state.status == "failed"]
 
+    def failed_transfers_of_observation(self, observation: str, *, at_least: int) -> Sequence[str]:
+        """See TransferLookup."""
+        return [
+            name
+            for name, state in self._transfers().items()
+            if state.request and state.request.observation == observation and state.status == "failed"
+        ]
+
     def completed_transfers(
         self, *, storage_config: str | None = None, observation: str | None = None, at_least: int
     ) -> Sequence[str]:

@@ -82,6 +82,10 @@ def some_of_everything(site: Site) -> Ids:
         "/api/v1/storage-configs",
         json={"provider": "folder", "display_name": "Copies", "credentials": {"root": _root(site)}},
     ).json()["id"]
+    standing = site.admin.post(
+        "/api/v1/standing-deliveries",
+        json={"name": "Fuzzed", "query": "site_id=fuzz", "destinations": [config], "paused": True},
+    ).json()["id"]
     groups = [site.admin.post(f"/api/v1/{kind}", json={"name": "Survey"}).json()["id"] for kind in _GROUPS]
     site.settle()
     versions = site.admin.get("/versions/").json()["results"]
@@ -91,6 +95,7 @@ def some_of_everything(site: Site) -> Ids:
         "basename": [frame["basename"]],
         "observation": [observation],
         "config_id": [config],
+        "standing_delivery": [standing],
         "kind": ["frame", "observation", "storage-config", "account", "transfer"],
         "group": groups,
         "username": ["alice", "admin"],

@@ -121,6 +121,35 @@ def test_a_wrong_bucket_fails_at_once_with_its_reason(site: Site, gcs: RunningGc
     assert site.user.post(f"/api/v1/storage-configs/{config}/retry-failed").json() == {"retried": []}
 
 
+def test_s47_all_failed_transfers_of_an_observation_are_retried_in_one_call(site: Site, gcs: RunningGcs) -> None:
+    bodies = [gcs_body(gcs) for _ in range(2)]
+    buckets = [body["credentials"]["bucket"] for body in bodies]
+    configs = [create(site.user, body)["id"] for body in bodies]
+    for bucket in buckets:
+        gcs.emulator.store.run("DELETE FROM buckets WHERE name = ?", bucket)
+    number, other = observe(site.user, *configs), observe(site.user, configs[0])
+    for observation in (number, other):
+        site.ingest(fits_bytes(BLKUID=observation), f"{new_name()}.fits")
+        expected = 2 if observation == number else 1
+        eventually(
+            lambda observation=observation, expected=expected: (
+                len(transfers(site.user, observation=observation, status="failed")) == expected
+            ),
+            "they didn't fail",
+        )
+    for bucket in buckets:
+        gcs.emulator.create_bucket(bucket)
+    route = f"/api/v1/observations/{number}/retry-failed"
+    retried = site.user.post(route).json()["retried"]
+    assert sorted(retried) == sorted(row["id"] for row in transfers(site.user, observation=number))
+    eventually(lambda: len(transfers(site.user, observation=number, status="completed")) == 2, "not delivered")
+    assert [row["status"] for row in transfers(site.user, observation=other)] == ["failed"], "another observation's"
+    assert site.user.post(route).json() == {"retried": []}
+    assert [entry["actor"] for entry in story(site.user, "transfer", retried[0]) if "retried" in entry["event"]] == [
+        "alice"
+    ]
+
+
 def test_s45_revoked_credentials_hold_transfers_until_new_ones_come(site: Site, gcs: RunningGcs) -> None:
     body = gcs_body(gcs)
     config = create(site.user, body)["id"]

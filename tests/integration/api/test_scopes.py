@@ -192,13 +192,16 @@ def test_s62_an_observation_is_seen_by_who_may_view_its_project_and_changed_by_w
     site.settle()
     detail = client.get(f"/api/v1/observations/{number}")
     changed = client.patch(f"/api/v1/observations/{number}", json={"destinations": []})
+    retried = client.post(f"/api/v1/observations/{number}/retry-failed")
     checked = client.post(f"/api/v1/observations/{number}/verify")
     if role == "anonymous":
-        assert (detail.status_code, changed.status_code, checked.status_code) == (401, 401, 401)
+        refused = (detail.status_code, changed.status_code, retried.status_code, checked.status_code)
+        assert refused == (401, 401, 401, 401)
         return
     changes = role in ("can_edit", "owner", "superuser")
     views = changes or role == "can_view"
     assert detail.status_code == (200 if views else 404)
+    assert retried.status_code == (200 if changes else 403 if views else 404)
     assert changed.status_code == (200 if changes else 403 if views else 404)
     assert checked.status_code == (202 if changes else 403 if views else 404)
     listed = [row["id"] for row in client.get("/api/v1/observations?limit=1000").json()["results"]]

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from application.commands.accounts import change_account, create_token, create_user
+from tests.integration.api.deliveries import create, folder_body
 from tests.integration.api.test_archive_thumbnails import payload
 from tests.records import FUTURE, fits_bytes, new_name, record
 from tests.site import CAUSE, PROPOSAL, Site
@@ -179,6 +180,24 @@ def test_b10_every_route_shows_a_viewer_what_they_may_see_and_no_more(
     client = viewers[viewer]
     shown = {name for name, frame in frames.items() if ROUTES[route](client, frame)}
     assert shown == SEES[viewer]
+
+
+@pytest.mark.parametrize("viewer", [viewer for viewer in SEES if viewer != "anonymous"])
+def test_s20_s37_a_preview_and_a_backfill_show_a_viewer_what_they_may_see_and_no_more(
+    site: Site, frames: dict[str, Frame], viewers: dict[str, httpx.Client], viewer: str
+) -> None:
+    client = viewers[viewer]
+    config = create(client, folder_body(site))["id"]
+
+    def meant(frame: Frame) -> int:
+        body = {"storage_config": config, "query": f"basename_exact={frame['basename']}", "dry_run": True}
+        count: int = client.post("/api/v1/deliveries", json=body).json()["files"]
+        return count
+
+    assert {name for name, frame in frames.items() if meant(frame)} == SEES[viewer]
+    previewed = client.post("/api/v1/path-preview", json={"limit": 100}).json()["results"]
+    shown = {row["frame"] for row in previewed}
+    assert {name for name, frame in frames.items() if frame["basename"] in shown} == SEES[viewer]
 
 
 def test_b10_whoever_sees_no_frame_gets_no_link_to_its_file(site: Site, viewers: dict[str, httpx.Client]) -> None:
