@@ -61,10 +61,10 @@ def query_keys(region: Figure, representative: bool) -> list[int] | None:
     return sorted(keys)
 
 
-def wide(keys: Sequence[int]) -> bool:
-    """Whether the keys of a query are those of a region that fills some hundredth of the sky or more: it has over a
-    quarter of QUERY_CELLS cells of order 4, or coarser ones."""
-    return any(-(2 * 4**5) < key < 0 for key in keys)
+def share(keys: Sequence[int]) -> float:
+    """How much of the sky a query's cells fill, 1 being all of it. Those of order FINEST count for nothing."""
+    orders = ((key.bit_length() - 2) // 2 for key in keys if key < 0)
+    return sum(float(4**-order) / 6 for order in orders)
 
 
 def _point_cells(points: Vectors) -> tuple[Keys, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from adapters.sky.cover import footprint_keys, query_keys, wide
+from adapters.sky.cover import footprint_keys, query_keys, share
 from adapters.sky.outlines import outlines
 from adapters.sky.parse import parse_region
 from adapters.sky.point_test import covers_point
@@ -37,9 +37,9 @@ class SphericalSky:
         """Keys of which every matching frame has at least one; None when nothing can match."""
         return query_keys(figure(region), representative=relation == "covers")
 
-    def wide(self, keys: Sequence[int]) -> bool:
-        """Whether these keys of a query stand for a hundredth of the sky or more."""
-        return wide(keys)
+    def share(self, keys: Sequence[int]) -> float:
+        """How much of the sky the cells of a query's keys fill, 1 being all of it."""
+        return share(keys)
 
     def covers(self, footprint: Footprint, region: Region) -> bool:
         """Whether the footprint holds the whole region."""

@@ -66,8 +66,8 @@ class Sky(Protocol):
         """
         ...
 
-    def wide(self, keys: Sequence[int]) -> bool:
-        """Whether `query_keys` gave these for a region of a hundredth of the sky or more, roughly."""
+    def share(self, keys: Sequence[int]) -> float:
+        """How much of the sky the cells of a query's keys fill, 1 being all of it."""
         ...
 
     def covers(self, footprint: Footprint, region: Region) -> bool:

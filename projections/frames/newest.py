@@ -19,17 +19,18 @@ from projections.frames.search import Where
 FIRST = 1500
 """Frames looked at in any case, in less than a millisecond (`tests.benchmarks`, contains)."""
 LONGEST = 35_000
-"""Frames walked through at most: in the same time the index finds what is too rare for that. Half as many for those who
-don't see the newest frames, of which the first ones say less."""
-LEAST_SHARE = 10 / FIRST
-"""What is rarer in the archive isn't walked for."""
+"""Frames walked through at most."""
+EVERYWHERE = 0.1
+"""Of the archive: what may be as common is walked for; what isn't is found sooner month by month (`months`)."""
+COMMON = 0.007
+"""Of the archive: what is rarer is found sooner all at once."""
 
 
 async def walk(
-    connection: psycopg.AsyncConnection[tuple[Any, ...]], where: Where, order: Order, wanted: int, longest: int
+    connection: psycopg.AsyncConnection[tuple[Any, ...]], where: Where, order: Order, wanted: int
 ) -> list[tuple[Any, ...]] | None:
-    """The first `wanted` rows that meet the conditions, in an order of the newest first; None where that would take a
-    walk past more than the `longest` number of frames.
+    """The first `wanted` rows that meet the conditions, in an order of the newest first; None where they are too
+    rare.
 
     The conditions shouldn't be those for an index, which only cost time here.
     """
@@ -44,6 +45,6 @@ async def walk(
         if len(rows) >= wanted:
             return rows
         further = 2 * FIRST * wanted // max(1, len(rows))
-        if looked_at > FIRST or further > longest:
+        if looked_at > FIRST or further > LONGEST:
             return None
         looked_at = further

@@ -21,6 +21,7 @@ from domain.frames import (
 )
 from domain.thumbnails import ThumbnailAdded, ThumbnailRemoved
 from projections.frames.grams import basename_grams, target_grams
+from projections.frames.months import CELLS, month_key
 from projections.frames.tables import INDEXES, TABLES
 from projections.projection import Cursor
 
@@ -158,6 +159,10 @@ class FramesProjection:
         record = event.record
         has_headers = isinstance(event, FileProcessed) or event.has_headers
         grams = sorted({*basename_grams(record.basename), *target_grams(record.target_name)})
+        month = month_key(record.observation_date, recorded.at)
+        if month is not None:
+            grams.append(month)
+            cells = None if cells is None else [*cells, month + CELLS]
         return (
             event.frame_id,
             record.observation_id,

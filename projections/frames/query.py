@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 import psycopg
 from msgspec import UNSET
-from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from application.permissions import Principal
 from application.ports.sky import Sky
-from domain.footprint import Footprint
 from projections.facets.query import FacetQueries
 from projections.facets.tables import DIMENSIONS
-from projections.frames.candidates import candidates
 from projections.frames.counts import Connection, Counts
 from projections.frames.fetching import fetch
-from projections.frames.gram_frequencies import GramFrequencies
-from projections.frames.keyset import Mark, Order, beyond, order_by, total
-from projections.frames.newest import LEAST_SHARE, LONGEST, walk
-from projections.frames.ranking import first_rows
+from projections.frames.keyset import Mark, Order, beyond, total
+from projections.frames.pages import NEWEST_FIRST, Pages, Part
 from projections.frames.related import related_of, related_to_arrival
 from projections.frames.rows import COLUMNS, FrameRow, Link, VersionRow, frame_row, path_links
 from projections.frames.search import FrameSearch, Where, conditions, visible_to
 from projections.frames.thumbnails import ThumbnailLink, thumbnails_of
 
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]]
-NEWEST_FIRST: Order = (("observation_date", True),)
-CANDIDATES = 400
-"""Footprints tested at a time, after the first ones."""
 DEEP = 2_000
 """From this offset on the facets say which days can be passed; before it, walking costs less than asking them."""
-WALKED = 200
-"""The end of the last page that is looked for among the newest frames. Beyond, an index finds all matches once."""
 EXACT_SECONDS = 5.0
 """How long footprints are tested for a count that somebody insists on (contracts: 1.7)."""
 
@@ -62,10 +50,8 @@ class FrameQueries:
         self._pool = pool
         self._facets = facets
         self._files_url = files_url
-        self._sky = sky
         self._counts = Counts()
-        self._frequencies = GramFrequencies()
-        self._footprint = msgspec.json.Decoder(Footprint)
+        self._pages = Pages(sky)
 
     async def page(
         self,
@@ -89,7 +75,7 @@ class FrameQueries:
         the offset. `thumbnails` makes their links, where they are wanted.
         """
         order = total(order)
-        everything = await self._conditions(search, viewer, now)
+        everything = await self._pages.conditions(self._pool, search, viewer, now)
         where = everything.copy()
         passed = 0
         if after is not None:
@@ -100,17 +86,10 @@ class FrameQueries:
                 passed = await self._pass_days(search, viewer, now, where, offset)
             skipped = offset - passed
         async with self._pool.connection() as connection:
-            if search.geometric:
-                rows, more, seen = await self._geometric(connection, search, where, order, limit, skipped)
-            elif after is None and (
-                walked := await self._walked(connection, search, viewer, now, order, offset + limit)
-            ):
-                rows, more, seen = walked[offset:], True, None
-            else:
-                rows, more, seen = await self._plain(
-                    connection, where, order, limit, skipped, sorted_=bool(search.grams)
-                )
-                seen = None if seen is None else passed + seen
+            part = Part(order, limit, skipped, after)
+            some = await self._pages.find(connection, search, viewer, now, where, part)
+            rows, more = some.rows, some.more
+            seen = None if some.seen is None else passed + some.seen
             if seen is not None and after is None:
                 count, estimated = seen, False
             elif not counted:
@@ -152,7 +131,7 @@ class FrameQueries:
         where.add("f.id = %s", frame_id)
         async with self._pool.connection() as connection:
             rows = await fetch(connection, f"SELECT {COLUMNS} FROM read_frames.frame f {where.sql()}", where.parameters)
-            rows = self._exactly(rows, search)
+            rows = self._pages.exactly(rows, search)
             if not rows:
                 return None
             links = await related_of(connection, [frame_id], viewer, now) if related else {}
@@ -207,7 +186,7 @@ class FrameQueries:
             rows = await fetch(
                 connection, f"SELECT {COLUMNS}, f.headers_at FROM read_frames.frame f {where.sql()}", where.parameters
             )
-        rows = self._exactly(rows, search)
+        rows = self._pages.exactly(rows, search)
         return rows[0][-1] if rows else None
 
     async def related_frames(self, frame_id: int, viewer: Principal, now: datetime, link: Link) -> list[FrameRow]:
@@ -253,32 +232,6 @@ class FrameQueries:
         ]
         return found, counted, len(rows) > limit
 
-    async def _plain(
-        self, connection: Connection, where: Where, order: Order, limit: int, skipped: int, *, sorted_: bool
-    ) -> tuple[list[tuple[Any, ...]], bool, int | None]:
-        """A page's rows, whether there are more, and the count when the last one was seen. `sorted_` says that all
-        that match will be sorted, since no index gives them in order."""
-        source = f"read_frames.frame f {where.sql()}"
-        statement = (
-            first_rows(source, order_by(order), limit + 1, skipped)
-            if sorted_
-            # literals for the same reason as there
-            else f"SELECT {COLUMNS} FROM {source} {order_by(order)} LIMIT {limit + 1} OFFSET {skipped}"
-        )
-        rows = await fetch(connection, statement, where.parameters)
-        more = len(rows) > limit
-        seen = skipped + len(rows) if not more and (rows or not skipped) else None
-        return rows[:limit], more, seen
-
-    async def _conditions(self, search: FrameSearch, viewer: Principal, now: datetime) -> Where:
-        """What a list's frames meet, a version among it."""
-        if search.grams:
-            async with self._pool.connection() as connection:
-                await self._frequencies.learn(connection)
-        where = conditions(search, viewer, now, self._frequencies.rarest)
-        where.add("f.version_set <> ''")
-        return where
-
     async def _pass_days(self, search: FrameSearch, viewer: Principal, now: datetime, where: Where, offset: int) -> int:
         """How many frames come before a later day, from which on it is enough to look; 0 for most kinds of searches."""
         simple = msgspec.structs.replace(search, equal={}, start=None, public=search.public or None) == FrameSearch()
@@ -290,74 +243,11 @@ class FrameQueries:
         where.add("f.observation_date < %s", skip.before)
         return skip.passed
 
-    async def _walked(
-        self, connection: Connection, search: FrameSearch, viewer: Principal, now: datetime, order: Order, end: int
-    ) -> list[tuple[Any, ...]] | None:
-        """The first rows up to `end`, if there are more and walking is a good way to find them."""
-        if not search.only_texts or order != total(NEWEST_FIRST) or end > WALKED:
-            return None
-        if self._frequencies.at_most(search.grams) < LEAST_SHARE:
-            return None
-        where = conditions(search, viewer, now, choose=lambda _: [])
-        where.add("f.version_set <> ''")
-        longest = LONGEST if viewer.is_superuser else LONGEST // 2
-        rows = await walk(connection, where, order, end + 1, longest)
-        return rows and rows[:end]
-
-    async def _geometric(
-        self, connection: Connection, search: FrameSearch, where: Where, order: Order, limit: int, skipped: int
-    ) -> tuple[list[tuple[Any, ...]], bool, int | None]:
-        """The same for a region: candidates in order, tested exactly until the page is full."""
-        end = skipped + limit
-        first = 2 * end + 50  # every other candidate matches, or more
-        source, parameters = candidates(self._sky, search, where)
-        if first <= CANDIDATES:
-            rows = await fetch(connection, first_rows(source, order_by(order), first), parameters)
-            found = self._exactly(rows, search)
-            if len(found) > end or len(rows) < first:
-                more = len(found) > end
-                return found[skipped:end], more, None if more else len(found)
-        found = []
-        async with aclosing(self._inside(connection, search, source, parameters, order_by(order))) as batches:
-            async for rows in batches:
-                found += rows
-                if len(found) > end:
-                    return found[skipped:end], True, None
-        return found[skipped:end], False, len(found)
-
     async def _exact_count(self, connection: Connection, search: FrameSearch, where: Where) -> tuple[int, bool]:
         """The count, and whether it is only a lower bound, since testing all footprints took too long."""
         if not search.geometric:
             return await self._counts.exact(connection, where), False
-        count = 0
-        deadline = time.monotonic() + EXACT_SECONDS
-        source, parameters = candidates(self._sky, search, where)
-        async with aclosing(self._inside(connection, search, source, parameters)) as batches:
-            async for rows in batches:
-                count += len(rows)
-                if time.monotonic() > deadline:
-                    return count, True
-        return count, False
-
-    async def _inside(
-        self, connection: Connection, search: FrameSearch, source: str, parameters: list[object], ordered: str = ""
-    ) -> AsyncGenerator[list[tuple[Any, ...]]]:
-        """The rows whose footprints match, a batch at a time: candidates by cell keys, tested exactly."""
-        async with connection.transaction(), connection.cursor(name="candidates", row_factory=tuple_row) as cursor:
-            await cursor.execute(f"SELECT {COLUMNS} FROM {source} {ordered}".encode(), parameters)
-            while rows := await cursor.fetchmany(CANDIDATES):
-                yield self._exactly(rows, search)
-                if len(rows) < CANDIDATES:
-                    return
-
-    def _exactly(self, rows: list[tuple[Any, ...]], search: FrameSearch) -> list[tuple[Any, ...]]:
-        for region, test in ((search.covers, self._sky.covers_many), (search.intersects, self._sky.intersects_many)):
-            if region is None:
-                continue
-            rows = [row for row in rows if row[16] is not None]
-            hits = test([self._footprint.decode(row[16]) for row in rows], region)
-            rows = [row for row, hit in zip(rows, hits, strict=True) if hit]
-        return rows
+        return await self._pages.count(connection, search, where, EXACT_SECONDS)
 
     async def _link(self, connection: Connection, frames: Sequence[int], link: Link) -> Link:
         """What links these frames' versions: as given, or to their paths below the files' own address."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
 
-from projections.frames import query
+from projections.frames import candidates, query
+from projections.frames import pages as frame_pages
 from tests.records import FUTURE, PAST, record
 from tests.site import PROPOSAL, Site
 
@@ -86,12 +88,54 @@ def test_a16_a_common_target_is_found_among_the_newest_as_through_the_index(
     asked = {"target_name": frames[:8].upper()}
     by_index = None
     for walked in (0, 200):
-        monkeypatch.setattr(query, "WALKED", walked)
+        monkeypatch.setattr(frame_pages, "NEAR", walked)
         pages = [listed(client, limit=6, offset=offset, **asked) for offset in range(0, FRAMES + 6, 3)]
         by_index = by_index or pages
         assert pages == by_index
     assert by_index[0] == listed(client, instrument_id=frames, limit=6)
     assert not any(by_index[-1:])
+
+
+@pytest.fixture(scope="module")
+def years(site: Site) -> str:
+    """A target of frames from years back until after tomorrow, all at one place."""
+    target, now = f"Years {secrets.token_hex(6)}", datetime.now(UTC)
+    days = [-45, -20, 0, *(5 + 37 * k for k in range(40)), 5000, 60_000]
+    for number, ago in enumerate(days):
+        observed = f"{now - timedelta(days=ago):%Y-%m-%dT%H:%M:%SZ}"
+        area = {"type": "Polygon", "coordinates": [[[80, 60], [81, 60], [81, 61], [80, 61], [80, 60]]]}
+        public = FUTURE if number % 3 == 0 else "2020-01-01T00:00:00Z"
+        site.post(record(target_name=target, observation_date=observed, public_date=public, area=area))
+    site.settle()
+    return target
+
+
+@pytest.mark.parametrize("who", ["anonymous", "admin"])
+@pytest.mark.parametrize("paged", ["offset", "cursor"])
+@pytest.mark.parametrize("asked", ["text", "region"])
+def test_a16_a25_looking_at_the_newest_months_first_finds_what_looking_everywhere_does(
+    site: Site, years: str, monkeypatch: pytest.MonkeyPatch, who: str, paged: str, asked: str
+) -> None:
+    client = getattr(site, who)
+    region = "POLYGON((79 59,82 59,82 62,79 62,79 59))"
+    chosen = {"target_name": years[:12]} if asked == "text" else {"intersects": region}
+    style = {"pagination_style": "cursor"} if paged == "cursor" else {}
+    monkeypatch.setattr(frame_pages, "EVERYWHERE", 2.0)
+    found = []
+    for share in (2.0, 0.0):
+        monkeypatch.setattr(frame_pages, "COMMON", share)
+        monkeypatch.setattr(candidates, "MANY", share)
+        ids: list[int] = []
+        following: str | None = f"/frames/?{urlencode({**chosen, **style, 'limit': 7})}"
+        while following:
+            page = client.get(following).json()
+            ids += [frame["id"] for frame in page["results"]]
+            following = page["next"]
+        found.append(ids)
+    assert found[0] == found[1]
+    assert len(set(found[0])) == len(found[0]) >= 25
+    dates = [site.admin.get(f"/frames/{number}/").json()["observation_date"] for number in found[0]]
+    assert dates == sorted(dates, reverse=True)
 
 
 @pytest.mark.parametrize("width", [1, 30])
