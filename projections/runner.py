@@ -10,7 +10,7 @@ import psycopg
 import structlog
 
 from application.ports.event_log import EventLog
-from domain.errors import StarferryError
+from domain.errors import RetryLater, StarferryError
 from domain.event import Recorded
 from projections.projection import Projection, live_schema
 
@@ -18,14 +18,16 @@ logger = structlog.get_logger()
 
 BATCH = 500
 """Large enough for 48 000 events/s in the prototype; small enough that a reader's wait for its write stays short."""
+RETRY_SECONDS = 1.0
 LEADER_LOCK = 7236837101
+CREATE_LOCK = 7236837108
 CHANNEL = "starferry_projected"
 
 
 def create_missing(connection: psycopg.Connection[Any], projections: Sequence[Projection]) -> None:
     """Create the tables of read models that this database doesn't have; they fill from the log's beginning."""
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (LEADER_LOCK + 1,))
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (CREATE_LOCK,))
         for projection in projections:
             known = connection.execute("SELECT 1 FROM starferry.projection WHERE name = %s", (projection.name,))
             if known.fetchone():
@@ -55,7 +57,7 @@ class ProjectionRunner:
         self._projections = projections
         self._topics = frozenset().union(*(projection.topics for projection in projections))
         self._woken = threading.Event()
-        self._stopping = False
+        self._stopped = threading.Event()
 
     def wake(self) -> None:
         """There may be something new."""
@@ -63,20 +65,27 @@ class ProjectionRunner:
 
     def stop(self) -> None:
         """End after the batch at hand."""
-        self._stopping = True
+        self._stopped.set()
         self._woken.set()
 
     def run(self) -> None:
         """Work until stopped; a lost database or a failing batch is tried again."""
-        while not self._stopping:
+        away = False
+        while not self._stopped.is_set():
             try:
                 with psycopg.connect(self._conninfo, autocommit=True) as connection:
                     connection.execute("SELECT pg_advisory_lock(%s)", (LEADER_LOCK,))
+                    away = False
                     create_missing(connection, self._projections)
                     self._lead(connection)
+            except (psycopg.OperationalError, RetryLater) as error:
+                if not away:  # once an outage, not once a try
+                    logger.warning("projections wait for the database", reason=str(error).strip())
+                away = True
+                self._stopped.wait(RETRY_SECONDS)
             except (psycopg.Error, StarferryError):
                 logger.exception("projections stopped; starting again")
-                self._woken.wait(1.0)
+                self._stopped.wait(RETRY_SECONDS)
 
     def catch_up(self) -> None:
         """Bring the read models to the log's head, unless a running process does so anyway."""
@@ -87,7 +96,7 @@ class ProjectionRunner:
                     pass
 
     def _lead(self, connection: psycopg.Connection[Any]) -> None:
-        while not self._stopping:
+        while not self._stopped.is_set():
             self._woken.clear()
             if not self.step(connection):
                 self._woken.wait(1.0)

@@ -188,9 +188,11 @@ def test_e06_a_publisher_that_is_killed_in_the_middle_loses_nothing_and_repeats_
     with fresh_database(cluster, template=template) as conninfo:
         names = archive(conninfo, tmp_path, 3000, broker.url)
         first = projections(conninfo, tmp_path, broker.url)
-        eventually(lambda: waiting(broker, QUEUE) > 150, "nothing arrived", seconds=40)
-        first.send_signal(signal.SIGKILL)
-        first.wait()
+        try:
+            eventually(lambda: waiting(broker, QUEUE) > 150, "nothing arrived", seconds=40)
+        finally:
+            first.send_signal(signal.SIGKILL)
+            first.wait()
         before = waiting(broker, QUEUE)
         second = projections(conninfo, tmp_path, broker.url)
         try:
