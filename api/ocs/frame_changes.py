@@ -154,7 +154,7 @@ async def _as_changed(serving: Serving, request: AnyRequest, principal: Principa
     frame = frames.fold(history)
     if not frame.exists:
         raise NotVisible  # somebody has deleted it meanwhile
-    return await as_created(serving, request, principal, frame, arrival_times(history))
+    return await as_created(serving, request, principal, frame, arrival_times(history), serving.core.clock.now())
 
 
 router = Router("/frames", route_handlers=[change_frame, replace_frame, remove_frame])

@@ -150,17 +150,22 @@ async def create_frame(request: AnyRequest) -> Response[bytes]:
     log_ingested(result[-1][0])
     serving.metrics.posted(result[-1][0], time.monotonic() - began, now)
     serving.gate.wrote(principal.username, position)
-    answer = json_answer(await as_created(serving, request, principal, *result[-1]), status=201)
+    answer = json_answer(await as_created(serving, request, principal, *result[-1], now), status=201)
     answer.headers[HEADER] = str(position)
     return answer
 
 
 async def as_created(
-    serving: Serving, request: AnyRequest, principal: Principal, frame: Frame, known: Mapping[int, datetime]
+    serving: Serving,
+    request: AnyRequest,
+    principal: Principal,
+    frame: Frame,
+    known: Mapping[int, datetime],
+    now: datetime,
 ) -> dict[str, Any]:
     """The answer to an ingest: the record with its versions and the ids of its related frames, without the legacy
-    names. `known` says when earlier versions arrived."""
-    record, now, link = frame.record, serving.core.clock.now(), serving.link(request, frame.versions)
+    names. `known` says when earlier versions arrived; the others arrived `now`."""
+    record, link = frame.record, serving.link(request, frame.versions)
     assert record is not None
     related = await serving.frames.related_to_arrival(record.basename, record.related, principal, now)
     versions = [

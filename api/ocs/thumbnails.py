@@ -114,7 +114,9 @@ async def create_thumbnail(request: AnyRequest) -> Response[bytes]:
     thumbnail = kept.thumbnail
     answer = json_answer(
         {
-            "frame": await as_created(serving, request, principal, kept.frame, arrival_times(history)),
+            "frame": await as_created(
+                serving, request, principal, kept.frame, arrival_times(history), core.clock.now()
+            ),
             "size": thumbnail.size,
             "basename": thumbnail.basename,
             "url": serving.thumbnail_link(request)(thumbnail.id, thumbnail.filename),

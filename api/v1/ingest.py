@@ -70,7 +70,9 @@ async def ingest(request: AnyRequest) -> Response[bytes]:
     record = ingested.frame.record
     assert record is not None
     row = await serving.frames.by_basename(record.basename, principal, core.clock.now(), link)
-    frame = row if row is not None else await as_created(serving, request, principal, ingested.frame, {})
+    frame = (
+        row if row is not None else await as_created(serving, request, principal, ingested.frame, {}, core.clock.now())
+    )
     answer: dict[str, Any] = {"frame": frame}
     if thumbnail := ingested.thumbnail:
         answer["thumbnail"] = thumbnail_row(thumbnail, ingested.frame.id, serving.thumbnail_link(request))
