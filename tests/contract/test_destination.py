@@ -64,7 +64,9 @@ def destination(harness: Harness) -> Destination:
         5 * QUARTER_MIB + 17,
     ],
 )
-def test_a_file_of_any_size_arrives_whole_and_verified(harness: Harness, destination: Destination, size: int) -> None:
+def test_s01_s02_s03_s04_s05_s53_a_file_of_any_size_arrives_whole_and_verified(
+    harness: Harness, destination: Destination, size: int
+) -> None:
     data = content(size)
     upload = upload_of(data, PATH)
     arrived = deliver(destination, upload, data)
@@ -76,7 +78,7 @@ def test_a_file_of_any_size_arrives_whole_and_verified(harness: Harness, destina
 
 
 @pytest.mark.parametrize("size", [(8 << 20) - 1, 8 << 20, (8 << 20) + 1, (20 << 20) + 1])
-def test_a_large_file_arrives_whole_in_chunks_of_8_mib(harness: Harness, size: int) -> None:
+def test_s01_s02_s03_s04_s05_a_large_file_arrives_whole_in_chunks_of_8_mib(harness: Harness, size: int) -> None:
     data = content(size)
     upload = upload_of(data, PATH)
     verify(upload, deliver(harness.open(chunk_size=8 << 20), upload, data))
@@ -95,7 +97,7 @@ def test_a_large_file_arrives_whole_in_chunks_of_8_mib(harness: Harness, size: i
         "/" + "n" * 250 + ".fits",
     ],
 )
-def test_odd_names_arrive_as_they_are(harness: Harness, destination: Destination, path: str) -> None:
+def test_s18_odd_names_arrive_as_they_are(harness: Harness, destination: Destination, path: str) -> None:
     upload = upload_of(b"SIMPLE", path)
     assert deliver(destination, upload, b"SIMPLE").path == path
     assert harness.objects() == {path: b"SIMPLE"}
@@ -119,7 +121,9 @@ def test_an_object_does_not_appear_before_its_last_byte(harness: Harness, destin
 
 
 @pytest.mark.parametrize("size", [0, 100, 2 * QUARTER_MIB + 3])
-def test_the_same_bytes_already_there_count_as_delivered(harness: Harness, destination: Destination, size: int) -> None:
+def test_s51_the_same_bytes_already_there_count_as_delivered(
+    harness: Harness, destination: Destination, size: int
+) -> None:
     data = content(size)
     harness.place(PATH, data)
     upload = upload_of(data, PATH)
@@ -156,7 +160,7 @@ def test_different_bytes_that_come_during_the_upload_are_never_replaced(
 
 @pytest.mark.parametrize("with_session", [True, False])
 @pytest.mark.parametrize("size", [0, 100, 2 * QUARTER_MIB])
-def test_repeating_after_a_lost_reply_leaves_exactly_one_object(
+def test_s51_repeating_after_a_lost_reply_leaves_exactly_one_object(
     harness: Harness, destination: Destination, size: int, with_session: bool
 ) -> None:
     data = content(size)
@@ -175,7 +179,7 @@ def test_repeating_after_a_lost_reply_leaves_exactly_one_object(
     assert other.find(upload) == arrived
 
 
-def test_another_process_goes_on_from_the_last_confirmed_byte(harness: Harness, destination: Destination) -> None:
+def test_s49_another_process_goes_on_from_the_last_confirmed_byte(harness: Harness, destination: Destination) -> None:
     data = content(5 * QUARTER_MIB + 11)
     upload = upload_of(data, PATH)
     session = send(destination, upload, data, destination.begin(upload, None), most=3)
@@ -190,7 +194,7 @@ def test_another_process_goes_on_from_the_last_confirmed_byte(harness: Harness, 
     assert harness.unfinished() == 0
 
 
-def test_bytes_that_were_sent_again_do_no_harm(harness: Harness, destination: Destination) -> None:
+def test_s51_bytes_that_were_sent_again_do_no_harm(harness: Harness, destination: Destination) -> None:
     data = content(3 * QUARTER_MIB)
     upload = upload_of(data, PATH)
     first = destination.begin(upload, None)
@@ -304,7 +308,7 @@ def test_abandon_leaves_a_finished_object_alone(harness: Harness, destination: D
 
 
 @pytest.mark.parametrize("size", [0, 10, 2 * QUARTER_MIB])
-def test_bytes_that_differ_from_their_checksum_leave_no_object(
+def test_s53_bytes_that_differ_from_their_checksum_leave_no_object(
     harness: Harness, destination: Destination, size: int
 ) -> None:
     data = content(size)
@@ -314,7 +318,7 @@ def test_bytes_that_differ_from_their_checksum_leave_no_object(
     assert (harness.objects(), harness.unfinished()) == ({}, 0)
 
 
-def test_the_connection_test_passes_and_leaves_nothing(harness: Harness, destination: Destination) -> None:
+def test_s29_the_connection_test_passes_and_leaves_nothing(harness: Harness, destination: Destination) -> None:
     assert [(check.name, check.ok, check.reason) for check in destination.test()] == [
         ("credentials", True, ""),
         ("destination", True, ""),
@@ -323,21 +327,21 @@ def test_the_connection_test_passes_and_leaves_nothing(harness: Harness, destina
     assert (harness.objects(), harness.unfinished()) == ({}, 0)
 
 
-def test_the_connection_test_stops_at_credentials_that_are_no_longer_valid(harness: Harness) -> None:
+def test_s29_s30_the_connection_test_stops_at_credentials_that_are_no_longer_valid(harness: Harness) -> None:
     harness.break_credentials()
     checks = harness.open().test()
     assert [(check.name, check.ok) for check in checks] == [("credentials", False)]
     assert checks[-1].reason.endswith(".")
 
 
-def test_the_connection_test_stops_at_a_destination_that_does_not_exist(harness: Harness) -> None:
+def test_s29_s30_the_connection_test_stops_at_a_destination_that_does_not_exist(harness: Harness) -> None:
     harness.break_destination()
     checks = harness.open().test()
     assert [(check.name, check.ok) for check in checks] == [("credentials", True), ("destination", False)]
     assert "does not exist" in checks[-1].reason
 
 
-def test_the_connection_test_says_when_writing_is_not_permitted(harness: Harness) -> None:
+def test_s29_s30_the_connection_test_says_when_writing_is_not_permitted(harness: Harness) -> None:
     destination = harness.open()
     with harness.forbid_writing():
         checks = destination.test()
@@ -346,7 +350,7 @@ def test_the_connection_test_says_when_writing_is_not_permitted(harness: Harness
     assert harness.objects() == {}
 
 
-def test_no_message_and_no_log_line_holds_a_secret(
+def test_s22_no_message_and_no_log_line_holds_a_secret(
     harness: Harness, destination: Destination, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = content(2 * QUARTER_MIB)

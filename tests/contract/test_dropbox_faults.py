@@ -94,7 +94,7 @@ def test_a_cut_connection_is_tried_later(
     goes_on(harness, destination)
 
 
-def test_a_rate_limit_waits_as_long_as_dropbox_says(harness: DropboxHarness, destination: Destination) -> None:
+def test_s44_a_rate_limit_waits_as_long_as_dropbox_says(harness: DropboxHarness, destination: Destination) -> None:
     body = summary("reason", reason={".tag": "too_many_requests"}, retry_after=17)
     harness.dropbox.fault(path=APPEND, status=429, headers={**JSON, "Retry-After": "17"}, body=body)
     with pytest.raises(RetryLater) as raised:
@@ -142,7 +142,7 @@ def test_an_expired_token_is_renewed_in_passing(harness: DropboxHarness, destina
     assert len(harness.dropbox.requests(path=TOKEN)) == 2
 
 
-def test_a_revoked_authorization_must_be_given_again(harness: DropboxHarness, destination: Destination) -> None:
+def test_s45_a_revoked_authorization_must_be_given_again(harness: DropboxHarness, destination: Destination) -> None:
     session = send(destination, UPLOAD, DATA, destination.begin(UPLOAD, None), most=1)
     harness.break_credentials()
     with pytest.raises(NeedsAuthorization, match="authorize again") as raised:
@@ -166,7 +166,7 @@ def test_an_account_that_was_never_authorized_says_so(harness: DropboxHarness) -
     assert harness.dropbox.requests() == []
 
 
-def test_eight_transfers_that_begin_at_once_fetch_one_token(harness: DropboxHarness) -> None:
+def test_s23_eight_transfers_that_begin_at_once_fetch_one_token(harness: DropboxHarness) -> None:
     account = DropboxAccount(APP, SECRET, harness.refresh_token, harness.dropbox.url)
     together = threading.Barrier(8)
 
@@ -182,7 +182,7 @@ def test_eight_transfers_that_begin_at_once_fetch_one_token(harness: DropboxHarn
     account.close()
 
 
-def test_a_full_dropbox_pauses_the_destination(harness: DropboxHarness, destination: Destination) -> None:
+def test_s46_a_full_dropbox_pauses_the_destination(harness: DropboxHarness, destination: Destination) -> None:
     harness.dropbox.emulator.store.run("UPDATE accounts SET quota = ?", len(DATA) - 1)
     for upload, data in ((UPLOAD, DATA), (upload_of(SMALL, "/x/small.fits"), SMALL)):
         harness.dropbox.emulator.store.run("UPDATE accounts SET quota = ?", len(data) - 1)
@@ -275,7 +275,7 @@ def test_a_session_that_dropbox_has_closed_begins_anew(harness: DropboxHarness, 
     goes_on(harness, destination, begun)
 
 
-def test_small_files_take_one_call_and_large_ones_one_a_chunk(harness: DropboxHarness) -> None:
+def test_s01_small_files_take_one_call_and_large_ones_one_a_chunk(harness: DropboxHarness) -> None:
     destination = harness.open(chunk_size=QUARTER_MIB)
     deliver(destination, upload_of(SMALL, "/small.fits"), SMALL)
     assert len(harness.dropbox.requests(path="/2/")) == 1

@@ -40,7 +40,7 @@ def everything(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("where", ["allowed/../outside", "outside", "allowed-too", "."])
-def test_a_root_outside_the_allowed_ones_is_refused(root: Path, tmp_path: Path, where: str) -> None:
+def test_s04_a_root_outside_the_allowed_ones_is_refused(root: Path, tmp_path: Path, where: str) -> None:
     (tmp_path / "allowed-too").mkdir()
     destination = FolderDestination(tmp_path / where, [root.parent])
     with pytest.raises(GiveUp, match="outside the roots"):
@@ -134,7 +134,7 @@ def test_two_long_names_with_one_beginning_do_not_share_their_unfinished_file(
 
 
 @pytest.mark.parametrize("torn", [0, 1, SMALL_CHUNK - 1, SMALL_CHUNK + 7])
-def test_a_torn_unfinished_file_goes_on_from_its_last_whole_chunk(
+def test_s04_a_torn_unfinished_file_goes_on_from_its_last_whole_chunk(
     destination: FolderDestination, root: Path, torn: int
 ) -> None:
     session = send(destination, UPLOAD, DATA, destination.begin(UPLOAD, None), most=2)
@@ -145,7 +145,7 @@ def test_a_torn_unfinished_file_goes_on_from_its_last_whole_chunk(
     verify(UPLOAD, destination.finish(UPLOAD, send(destination, UPLOAD, DATA, resumed)))
 
 
-def test_bytes_that_the_disk_changed_never_get_the_name_and_are_written_anew(
+def test_s04_s53_bytes_that_the_disk_changed_never_get_the_name_and_are_written_anew(
     destination: FolderDestination, root: Path
 ) -> None:
     session = send(destination, UPLOAD, DATA, destination.begin(UPLOAD, None))
@@ -158,7 +158,7 @@ def test_bytes_that_the_disk_changed_never_get_the_name_and_are_written_anew(
     assert destination.begin(UPLOAD, session).offset == 0
 
 
-def test_a_crash_after_naming_the_file_does_not_endanger_it(destination: FolderDestination, root: Path) -> None:
+def test_s04_a_crash_after_naming_the_file_does_not_endanger_it(destination: FolderDestination, root: Path) -> None:
     session = send(destination, UPLOAD, DATA, destination.begin(UPLOAD, None))
     with mock.patch.object(os, "unlink", side_effect=OSError(errno.EIO, "crash")), pytest.raises(RetryLater):
         destination.finish(UPLOAD, session)
@@ -185,7 +185,7 @@ def test_without_hard_links_nothing_is_replaced_either(
     assert everything(root) == ["M31", "M31/image.fits"]
 
 
-def test_a_disk_that_fills_up_pauses_the_destination_and_the_upload_goes_on_later(
+def test_s46_a_disk_that_fills_up_pauses_the_destination_and_the_upload_goes_on_later(
     destination: FolderDestination, root: Path
 ) -> None:
     session = send(destination, UPLOAD, DATA, destination.begin(UPLOAD, None), most=1)
@@ -235,7 +235,7 @@ def test_no_descriptor_stays_open(destination: FolderDestination) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_names_are_made_durable_with_their_folders(destination: FolderDestination) -> None:
+def test_s04_names_are_made_durable_with_their_folders(destination: FolderDestination) -> None:
     with mock.patch.object(folder_tree, "sync", wraps=folder_tree.sync) as sync:
         deliver(destination, upload_of(DATA, "/a/b/c.fits"), DATA)
     assert sync.call_count == 3, "two new folders and the file's name"

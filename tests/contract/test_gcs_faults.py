@@ -118,14 +118,14 @@ def test_a_server_error_is_tried_later_and_only_later(
     goes_on(harness, destination, None)
 
 
-def test_retry_after_in_seconds_is_passed_on(harness: GcsHarness, destination: Destination) -> None:
+def test_s44_retry_after_in_seconds_is_passed_on(harness: GcsHarness, destination: Destination) -> None:
     harness.gcs.fault(path=CHUNK, status=429, headers={"Retry-After": "42"}, body=google_error("rateLimitExceeded"))
     with pytest.raises(RetryLater) as raised:
         deliver(destination, UPLOAD, DATA)
     assert raised.value.retry_after == 42.0
 
 
-def test_retry_after_as_a_date_is_passed_on(harness: GcsHarness, destination: Destination) -> None:
+def test_s44_retry_after_as_a_date_is_passed_on(harness: GcsHarness, destination: Destination) -> None:
     moment = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
     harness.gcs.fault(path=CHUNK, status=429, headers={"Retry-After": moment}, body=google_error("rateLimitExceeded"))
     with pytest.raises(RetryLater) as raised:
@@ -165,7 +165,7 @@ def test_an_expired_token_is_fetched_anew_in_the_middle_of_an_upload(
 
 
 @pytest.mark.parametrize("chunks", [0, 1])
-def test_a_revoked_key_asks_for_authorization(harness: GcsHarness, destination: Destination, chunks: int) -> None:
+def test_s45_a_revoked_key_asks_for_authorization(harness: GcsHarness, destination: Destination, chunks: int) -> None:
     session = None
     if chunks:
         session = send(destination, UPLOAD, DATA, destination.begin(UPLOAD, None), most=chunks)
@@ -177,7 +177,7 @@ def test_a_revoked_key_asks_for_authorization(harness: GcsHarness, destination: 
     assert all(token not in raised_text(raised.value) for token in tokens)
 
 
-def test_an_upload_that_waited_for_authorization_goes_on_with_the_new_key(harness: GcsHarness) -> None:
+def test_s45_an_upload_that_waited_for_authorization_goes_on_with_the_new_key(harness: GcsHarness) -> None:
     first = harness.open(chunk_size=2 * QUARTER_MIB)
     session = send(first, UPLOAD, DATA, first.begin(UPLOAD, None), most=2)
     harness.gcs.emulator.accounts.revoke(EMAIL)

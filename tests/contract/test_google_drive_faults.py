@@ -90,7 +90,7 @@ def test_a_cut_connection_is_tried_later(
 
 @pytest.mark.parametrize("reason", ["rateLimitExceeded", "userRateLimitExceeded"])
 @pytest.mark.parametrize("status", [403, 429])
-def test_a_rate_limit_waits_as_long_as_drive_says(
+def test_s44_a_rate_limit_waits_as_long_as_drive_says(
     harness: DriveHarness, destination: Destination, reason: str, status: int
 ) -> None:
     headers = {**JSON, "Retry-After": "17"}
@@ -140,7 +140,7 @@ def test_an_expired_token_is_renewed_in_passing(harness: DriveHarness, destinati
     assert harness.objects() == {PATH: DATA}
 
 
-def test_a_revoked_authorization_must_be_given_again(harness: DriveHarness, destination: Destination) -> None:
+def test_s45_a_revoked_authorization_must_be_given_again(harness: DriveHarness, destination: Destination) -> None:
     session = send(destination, UPLOAD, DATA, destination.begin(UPLOAD, None), most=1)
     harness.break_credentials()
     with pytest.raises(NeedsAuthorization, match="authorize again") as raised:
@@ -154,7 +154,7 @@ def test_a_wrong_client_secret_says_so(harness: DriveHarness) -> None:
         deliver(DriveDestination(account, MemoryFolderIds(), "cfg-1"), UPLOAD, DATA)
 
 
-def test_a_full_drive_pauses_the_destination(harness: DriveHarness, destination: Destination) -> None:
+def test_s46_a_full_drive_pauses_the_destination(harness: DriveHarness, destination: Destination) -> None:
     for upload, data in ((UPLOAD, DATA), (SMALL_UPLOAD, SMALL)):
         harness.drive.emulator.store.run("UPDATE accounts SET quota = ?", len(data) - 1)
         with pytest.raises(DestinationPaused, match="full") as raised:
@@ -165,7 +165,7 @@ def test_a_full_drive_pauses_the_destination(harness: DriveHarness, destination:
     goes_on(harness, destination)
 
 
-def test_a_daily_limit_pauses_until_midnight_utc(harness: DriveHarness, destination: Destination) -> None:
+def test_s46_a_daily_limit_pauses_until_midnight_utc(harness: DriveHarness, destination: Destination) -> None:
     harness.drive.fault(path=CHUNK, status=403, headers=JSON, body=google_error("dailyLimitExceeded"))
     with pytest.raises(DestinationPaused) as raised:
         deliver(destination, UPLOAD, DATA)
@@ -271,7 +271,7 @@ def test_of_two_files_with_the_name_the_equal_one_counts(harness: DriveHarness, 
     assert deliver(destination, UPLOAD, DATA).remote_id == ours.id
 
 
-def test_small_files_take_one_upload_call_and_large_ones_one_a_chunk(harness: DriveHarness) -> None:
+def test_s02_small_files_take_one_upload_call_and_large_ones_one_a_chunk(harness: DriveHarness) -> None:
     destination = harness.open(chunk_size=QUARTER_MIB)
     deliver(destination, upload_of(SMALL, "/a/small.fits", "transfer-0"), SMALL)
     assert len(harness.drive.requests(path="/upload/")) == 1

@@ -91,7 +91,7 @@ def test_a_server_error_is_tried_later_and_only_later(
     goes_on(harness, destination, None)
 
 
-def test_retry_after_is_passed_on(harness: S3Harness, destination: Destination) -> None:
+def test_s44_retry_after_is_passed_on(harness: S3Harness, destination: Destination) -> None:
     harness.s3.fault(path=PART, status=503, headers={"Retry-After": "42"}, body=s3_error("SlowDown"))
     with pytest.raises(RetryLater) as raised:
         deliver(destination, UPLOAD, DATA)
@@ -125,7 +125,7 @@ def test_a_refusal_is_told_apart_by_its_code_wherever_it_comes(
 
 
 @pytest.mark.parametrize("chunks", [0, 1])
-def test_a_revoked_key_asks_for_authorization(harness: S3Harness, destination: Destination, chunks: int) -> None:
+def test_s45_a_revoked_key_asks_for_authorization(harness: S3Harness, destination: Destination, chunks: int) -> None:
     session = send(destination, UPLOAD, DATA, destination.begin(UPLOAD, None), most=chunks)
     harness.break_credentials()
     with pytest.raises(NeedsAuthorization, match="keys") as raised:

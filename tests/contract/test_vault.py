@@ -174,7 +174,7 @@ def test_the_check_passes_on_an_empty_vault_and_with_all_keys_in_use(opener: Ope
         opener(NEW).check()
 
 
-def test_a_rotation_moves_every_data_key_to_the_newest_master_key(opener: Opener) -> None:
+def test_s26_a_rotation_moves_every_data_key_to_the_newest_master_key(opener: Opener) -> None:
     count = 2 * REWRAP_BATCH + 5
     for number in range(count):
         opener(OLD).put(f"cfg-{number}", {"token": str(number)})
@@ -197,7 +197,7 @@ def test_a_rotation_without_the_old_master_key_says_so_and_harms_nothing(opener:
     assert opener(OLD).get("cfg-1") == {"token": "one"}
 
 
-def test_secrets_are_put_and_read_while_a_rotation_runs(opener: Opener) -> None:
+def test_s26_secrets_are_put_and_read_while_a_rotation_runs(opener: Opener) -> None:
     for number in range(150):
         opener(OLD).put(f"cfg-{number}", {"token": "0"})
     start = threading.Barrier(3)
@@ -280,7 +280,7 @@ def test_names_and_text_that_cannot_be_kept_are_refused_without_showing_them(
     assert vault.names("cfg-1") == frozenset()
 
 
-def test_the_database_holds_no_secret_in_the_clear(database: str, pool: ConnectionPool[psycopg.Connection]) -> None:
+def test_s21_the_database_holds_no_secret_in_the_clear(database: str, pool: ConnectionPool[psycopg.Connection]) -> None:
     PostgresVault(pool, OLD).put("cfg-1", {"token": "very-secret-token"})
     with psycopg.connect(database) as connection:
         row = connection.execute("SELECT k.wrapped, s.ciphertext FROM vault.data_key k, vault.secret s").fetchone()
@@ -299,7 +299,7 @@ def test_the_database_holds_no_secret_in_the_clear(database: str, pool: Connecti
         "UPDATE vault.secret SET ciphertext = ciphertext || '\\x00'",
     ],
 )
-def test_a_ciphertext_moved_or_changed_in_the_database_fails_to_open(
+def test_s21_a_ciphertext_moved_or_changed_in_the_database_fails_to_open(
     database: str, pool: ConnectionPool[psycopg.Connection], change: str
 ) -> None:
     vault = PostgresVault(pool, OLD)
@@ -311,7 +311,7 @@ def test_a_ciphertext_moved_or_changed_in_the_database_fails_to_open(
         vault.get("cfg-1")
 
 
-def test_a_data_key_moved_to_another_owner_fails_to_open(
+def test_s21_a_data_key_moved_to_another_owner_fails_to_open(
     database: str, pool: ConnectionPool[psycopg.Connection]
 ) -> None:
     vault = PostgresVault(pool, OLD)
@@ -325,7 +325,9 @@ def test_a_data_key_moved_to_another_owner_fails_to_open(
         vault.get("cfg-1")
 
 
-def test_shredding_removes_the_data_key_and_every_row(database: str, pool: ConnectionPool[psycopg.Connection]) -> None:
+def test_s25_shredding_removes_the_data_key_and_every_row(
+    database: str, pool: ConnectionPool[psycopg.Connection]
+) -> None:
     vault = PostgresVault(pool, OLD)
     vault.put("cfg-1", {"a": "one"})
     vault.shred("cfg-1")

@@ -156,7 +156,7 @@ def program(tmp_path: Path) -> Iterator[tuple[Program, Path, dict[str, str], Any
 
 
 @pytest.mark.timeout(DEADLINE_SECONDS + 120)
-def test_random_kills_lose_nothing_double_nothing_and_leave_nothing_stuck(
+def test_s49_s50_s51_random_kills_lose_nothing_double_nothing_and_leave_nothing_stuck(
     program: tuple[Program, Path, dict[str, str], Any], tmp_path: Path
 ) -> None:
     running, delivered, environment, gcs = program

@@ -157,7 +157,7 @@ def scene(cluster: str, template: str, tmp_path_factory: pytest.TempPathFactory)
                 yield scene
 
 
-def test_no_answer_log_event_or_table_shows_a_secret(scene: Scene) -> None:
+def test_s22_s23_no_answer_log_event_or_table_shows_a_secret(scene: Scene) -> None:
     _deliver_well(scene)
     _deliver_badly(scene)
     _deliver_to_s3(scene)

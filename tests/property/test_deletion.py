@@ -126,7 +126,7 @@ def specification(world: dict) -> set[int]:  # type: ignore[type-arg]
 
 @settings(max_examples=300, deadline=None)
 @given(WORLDS)
-def test_what_may_be_deleted_is_exactly_what_the_contract_says(world: dict) -> None:  # type: ignore[type-arg]
+def test_s54_what_may_be_deleted_is_exactly_what_the_contract_says(world: dict) -> None:  # type: ignore[type-arg]
     states: dict[str, Transfer] = {}
     for file in world["files"]:
         for name in NAMES:

@@ -37,7 +37,7 @@ def assert_every_provider_takes(part: str) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(TEXT)
-def test_any_text_becomes_one_part_that_every_provider_takes(text: str) -> None:
+def test_s18_any_text_becomes_one_part_that_every_provider_takes(text: str) -> None:
     assert_every_provider_takes(clean_part(text))
 
 
@@ -49,7 +49,7 @@ def test_cleaning_twice_is_cleaning_once(text: str) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(["/", "/fits-data", "/a/b c/ü"]), TEMPLATES, TEXT, TEXT, TEXT, TEXT)
-def test_a_rendered_path_stays_under_its_destination(
+def test_s18_a_rendered_path_stays_under_its_destination(
     folder: str, template: str, filename: str, user: str, project: str, target: str
 ) -> None:
     path = render(folder, template, filename, user=user, project=project, target=target)
@@ -78,7 +78,7 @@ def test_shortening_keeps_the_extension(text: str, extension: str) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(TEXT)
-def test_a_destination_path_is_either_refused_or_normal(text: str) -> None:
+def test_s12_a_destination_path_is_either_refused_or_normal(text: str) -> None:
     try:
         folder = normalise_folder(text)
     except InvalidInput:

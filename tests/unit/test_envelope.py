@@ -25,13 +25,15 @@ def test_sealing_twice_gives_different_bytes(data_key: DataKey) -> None:
 
 
 @pytest.mark.parametrize(("field", "version"), [("app_secret", 3), ("refresh_token", 2), ("refresh_token", 4)])
-def test_a_secret_moved_to_another_field_or_version_fails_to_open(data_key: DataKey, field: str, version: int) -> None:
+def test_s21_a_secret_moved_to_another_field_or_version_fails_to_open(
+    data_key: DataKey, field: str, version: int
+) -> None:
     nonce, ciphertext = data_key.seal("refresh_token", 3, "secret")
     with pytest.raises(CannotOpen):
         data_key.open(field, version, nonce, ciphertext)
 
 
-def test_a_secret_moved_to_another_owner_fails_to_open_even_with_the_same_data_key() -> None:
+def test_s21_a_secret_moved_to_another_owner_fails_to_open_even_with_the_same_data_key() -> None:
     raw = os.urandom(32)
     nonce, ciphertext = DataKey("cfg-1", raw).seal("token", 1, "secret")
     with pytest.raises(CannotOpen):

@@ -146,7 +146,7 @@ def harbour() -> Iterator[Harbour]:
     assert not +harbour.limits.running, "every place is given back"
 
 
-def test_a_file_arrives_and_its_verified_hashes_are_told(harbour: Harbour) -> None:
+def test_s40_a_file_arrives_and_its_verified_hashes_are_told(harbour: Harbour) -> None:
     harbour.request()
     state = harbour.carry()
     assert harbour.destination.objects == {PATH: DATA}
@@ -185,7 +185,7 @@ def test_a_file_of_one_chunk_leaves_no_session_behind(harbour: Harbour) -> None:
     assert SESSION not in harbour.vault.secrets
 
 
-def test_a_large_file_is_sent_in_chunks_and_its_progress_is_told(
+def test_s39_a_large_file_is_sent_in_chunks_and_its_progress_is_told(
     harbour: Harbour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ferry_module, "CHECKPOINT_BYTES", 10)
@@ -246,13 +246,13 @@ def test_a_passing_fault_waits_five_minutes_for_the_next_attempt(harbour: Harbou
     assert harbour.destination.objects == {PATH: DATA}
 
 
-def test_the_providers_longer_retry_after_is_kept(harbour: Harbour) -> None:
+def test_s44_the_providers_longer_retry_after_is_kept(harbour: Harbour) -> None:
     harbour.request()
     harbour.destination.script("begin", RetryLater("Slow down.", retry_after=3600.0))
     assert harbour.carry().next_attempt_at == NOON + timedelta(hours=1)
 
 
-def test_four_failures_are_the_end_and_a_manual_retry_a_new_beginning(harbour: Harbour) -> None:
+def test_s41_s43_s47_four_failures_are_the_end_and_a_manual_retry_a_new_beginning(harbour: Harbour) -> None:
     harbour.request()
     harbour.destination.script("put", *[RetryLater("Busy.")] * 4)
     for minutes in (5, 10, 20):
@@ -281,7 +281,7 @@ def test_a_destination_that_cannot_be_opened_fails_the_transfer(harbour: Harbour
     assert harbour.told == [TransferStarted, TransferFailed]
 
 
-def test_refused_credentials_hold_the_transfer_and_mark_the_destination(harbour: Harbour) -> None:
+def test_s45_refused_credentials_hold_the_transfer_and_mark_the_destination(harbour: Harbour) -> None:
     harbour.request()
     harbour.destination.script("begin", NeedsAuthorization("The access was revoked."))
     state = harbour.carry()
@@ -296,7 +296,7 @@ def test_refused_credentials_hold_the_transfer_and_mark_the_destination(harbour:
 
 
 @pytest.mark.parametrize("method", ["begin", "put", "finish"])
-def test_a_full_destination_pauses_as_a_whole(harbour: Harbour, method: str) -> None:
+def test_s46_a_full_destination_pauses_as_a_whole(harbour: Harbour, method: str) -> None:
     harbour.request()
     harbour.destination.script(method, DestinationPaused("The account is full.", probe_after=1800.0))
     state = harbour.carry()
@@ -340,7 +340,7 @@ def test_a_transfer_that_is_not_due_is_not_held_so_that_its_wait_stays(harbour: 
     assert harbour.state.next_attempt_at == NOON + timedelta(minutes=5)
 
 
-def test_after_a_week_of_pause_the_transfer_fails_with_its_reason(harbour: Harbour) -> None:
+def test_s46_after_a_week_of_pause_the_transfer_fails_with_its_reason(harbour: Harbour) -> None:
     harbour.request()
     harbour.destination.script("begin", *[DestinationPaused("The account is full.")] * 8)
     for _ in range(7):
@@ -365,7 +365,7 @@ def test_after_a_week_those_that_wait_behind_fail_with_the_same_reason(harbour: 
     assert harbour.destination.opened == 1
 
 
-def test_a_copy_that_differs_is_removed_and_counts_as_a_failure(harbour: Harbour) -> None:
+def test_s53_a_copy_that_differs_is_removed_and_counts_as_a_failure(harbour: Harbour) -> None:
     harbour.request()
     harbour.destination.damage = lambda data: data[:-1] + b"X"
     state = harbour.carry()
@@ -427,7 +427,7 @@ def test_a_file_that_has_become_shorter_fails_for_good(harbour: Harbour) -> None
     assert harbour.destination.objects == {}
 
 
-def test_a_resumed_upload_goes_on_from_what_the_provider_has(harbour: Harbour) -> None:
+def test_s49_a_resumed_upload_goes_on_from_what_the_provider_has(harbour: Harbour) -> None:
     harbour.request()
     harbour.destination.script("put", None, None, RetryLater("The connection broke."))
     harbour.carry()
@@ -462,7 +462,7 @@ def test_a_lost_session_begins_anew(harbour: Harbour) -> None:
     assert harbour.destination.objects == {PATH: DATA}
 
 
-def test_a_repeated_attempt_after_an_unclear_finish_leaves_one_object(harbour: Harbour) -> None:
+def test_s51_a_repeated_attempt_after_an_unclear_finish_leaves_one_object(harbour: Harbour) -> None:
     harbour.request()
 
     def arrives_but_the_answer_is_lost() -> None:
@@ -498,7 +498,7 @@ def test_a_file_that_is_not_the_one_ingested_is_not_sent(harbour: Harbour) -> No
     assert harbour.destination.calls == []
 
 
-def test_a_transfer_cancelled_while_its_file_is_sent_leaves_nothing_behind(
+def test_s48_a_transfer_cancelled_while_its_file_is_sent_leaves_nothing_behind(
     harbour: Harbour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ferry_module, "CHECKPOINT_BYTES", 10)
@@ -536,7 +536,7 @@ def test_a_fault_after_a_cancellation_changes_nothing(harbour: Harbour) -> None:
     "fault",
     [RetryLater("Busy."), GiveUp("No."), NeedsAuthorization("Revoked."), DestinationPaused("Full.")],
 )
-def test_a_worker_thought_dead_cannot_spoil_the_attempt_of_its_successor(
+def test_s50_a_worker_thought_dead_cannot_spoil_the_attempt_of_its_successor(
     harbour: Harbour, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     harbour.request()
@@ -562,7 +562,7 @@ def test_a_worker_that_was_overtaken_leaves_the_copy_to_its_successor(harbour: H
     assert harbour.destination.objects == {PATH: DATA}
 
 
-def test_of_two_ferries_only_one_carries(harbour: Harbour) -> None:
+def test_s50_of_two_ferries_only_one_carries(harbour: Harbour) -> None:
     harbour.request()
     harbour.destination.script("begin", lambda: harbour.ferry("w2").carry(ID))
     harbour.carry("w1")
@@ -570,7 +570,9 @@ def test_of_two_ferries_only_one_carries(harbour: Harbour) -> None:
     assert harbour.destination.opened == 1
 
 
-def test_a_ferry_that_loses_the_race_in_the_log_goes_home(harbour: Harbour, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s50_a_ferry_that_loses_the_race_in_the_log_goes_home(
+    harbour: Harbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
     harbour.request()
     append = harbour.log.append
 
@@ -605,14 +607,14 @@ def test_looking_at_a_transfer_that_does_not_exist_changes_nothing(harbour: Harb
     assert not harbour.log.load(transfers.stream_of(ID))
 
 
-def test_a_deleted_destination_cancels_what_has_not_started(harbour: Harbour) -> None:
+def test_s34_s42_a_deleted_destination_cancels_what_has_not_started(harbour: Harbour) -> None:
     harbour.request()
     record(harbour.log, "storage_config:cfg", StorageConfigDeleted())
     harbour.carry()
     assert harbour.events == [TransferCancelled(reason="Its storage configuration was deleted.")]
 
 
-def test_a_destination_deleted_while_another_worker_begins_leaves_that_one_alone(
+def test_s34_a_destination_deleted_while_another_worker_begins_leaves_that_one_alone(
     harbour: Harbour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harbour.request()
@@ -747,7 +749,7 @@ def test_a_stream_that_others_keep_changing_does_not_leave_the_attempt_running(
     assert harbour.told == [TransferStarted, TransferAttemptFailed]
 
 
-def test_memory_does_not_grow_with_the_file(harbour: Harbour) -> None:
+def test_s52_memory_does_not_grow_with_the_file(harbour: Harbour) -> None:
     class Endless(io.RawIOBase):
         """Zeros; complains when more than one chunk is asked for."""
 

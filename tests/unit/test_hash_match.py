@@ -33,13 +33,13 @@ def test_the_strongest_equal_hash_is_named(hashes: dict[str, str], strongest: st
 
 
 @pytest.mark.parametrize("hashes", [{"md5": "00" * 16}, {"md5": OURS.md5, "crc32c": "00000000"}])
-def test_one_differing_hash_is_enough_to_refuse(hashes: dict[str, str]) -> None:
+def test_s53_one_differing_hash_is_enough_to_refuse(hashes: dict[str, str]) -> None:
     with pytest.raises(ChecksumMismatch, match="checksum differs"):
         verify(UPLOAD, arrived(hashes))
 
 
 @pytest.mark.parametrize("hashes", [{}, {"sha1": "ff"}, {"md5": ""}])
-def test_no_comparable_hash_is_a_mismatch(hashes: dict[str, str]) -> None:
+def test_s53_no_comparable_hash_is_a_mismatch(hashes: dict[str, str]) -> None:
     with pytest.raises(ChecksumMismatch, match="no checksum"):
         verify(UPLOAD, arrived(hashes))
 

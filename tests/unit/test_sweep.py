@@ -71,7 +71,7 @@ def test_nothing_stuck_is_nothing_to_do(yard: Yard) -> None:
     assert (yard.log.head(), yard.jobs.nudges) == (head, [])
 
 
-def test_what_a_dead_worker_held_goes_on_at_once_without_using_up_an_attempt(yard: Yard) -> None:
+def test_s49_what_a_dead_worker_held_goes_on_at_once_without_using_up_an_attempt(yard: Yard) -> None:
     orphan = yard.transfer(1, started(1, "dead"))
     kept = yard.transfer(2, started(1, "alive"))
     assert yard.sweep.run()["interrupted"] == 1
@@ -89,7 +89,7 @@ def test_an_attempt_that_was_taken_over_meanwhile_is_left_alone(yard: Yard, monk
     assert yard.last(moved) == started(2, "alive")
 
 
-def test_a_pause_that_has_run_out_ends(yard: Yard) -> None:
+def test_s46_a_pause_that_has_run_out_ends(yard: Yard) -> None:
     yard.destination(StorageConfigPaused(reason="Full.", until=NOON + timedelta(hours=1)))
     waiting = yard.transfer(1, HELD)
     assert yard.sweep.run()["resumed"] == 0
@@ -151,7 +151,7 @@ def test_many_held_transfers_cost_one_look_at_their_destination(yard: Yard, monk
     assert loaded == ["storage_config:a"]
 
 
-def test_what_is_due_is_nudged_and_what_is_not_is_left(yard: Yard) -> None:
+def test_s57_what_is_due_is_nudged_and_what_is_not_is_left(yard: Yard) -> None:
     due = yard.transfer(1)
     failed = TransferAttemptFailed(
         attempt=1, failures=1, reason="r", error="e", next_attempt_at=NOON + timedelta(minutes=5)

@@ -37,7 +37,7 @@ def email(body: dict[str, Any]) -> str:
     return address
 
 
-def test_a_file_goes_to_a_folder_by_its_template(site: Site) -> None:
+def test_s04_s13_a_file_goes_to_a_folder_by_its_template(site: Site) -> None:
     body = folder_body(site, destination_path="/fits-data", path_template="$USER/$PROJECT/$TARGET")
     number = observe(site.user, create(site.user, body)["id"], project="Galaxy Survey", target="M 31/..")
     data, name = fits_bytes(BLKUID=number), new_name()
@@ -84,7 +84,7 @@ def test_s43_a_passing_fault_is_tried_again_by_the_schedule(site: Site, gcs: Run
     assert done["error"] is None
 
 
-def test_s43_the_fourth_failure_is_final_and_s47_a_retry_begins_anew(site: Site, gcs: RunningGcs) -> None:
+def test_s43_s47_the_fourth_failure_is_final_and_a_retry_begins_anew(site: Site, gcs: RunningGcs) -> None:
     body = gcs_body(gcs)
     config = create(site.user, body)["id"]
     number = observe(site.user, config)
@@ -179,7 +179,7 @@ def test_s45_revoked_credentials_hold_transfers_until_new_ones_come(site: Site, 
     assert "transfer.attempt_failed" not in told, "no attempt is used up"
 
 
-def test_s54_a_file_leaves_the_server_only_when_all_have_it_and_s55_stays_searchable(
+def test_s54_s55_a_file_leaves_the_server_only_when_all_have_it_and_stays_searchable(
     site: Site, gcs: RunningGcs
 ) -> None:
     keeps, asks = gcs_body(gcs), folder_body(site, delete_from_server=True)
@@ -274,7 +274,7 @@ def test_a_calibrated_frame_cannot_have_failed(site: Site) -> None:
     is_problem(site.admin.post(f"/api/v1/frames/{name}/calibration", json={"outcome": "failed"}), 409)
 
 
-def test_s31_settings_are_those_of_the_time_of_the_request(site: Site) -> None:
+def test_s31_s32_settings_are_those_of_the_time_of_the_request(site: Site) -> None:
     body = folder_body(site, destination_path="/before")
     config = create(site.user, body)["id"]
     number = observe(site.user, config)

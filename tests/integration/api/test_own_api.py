@@ -30,7 +30,7 @@ def no_event(site: Site, answer: httpx.Response, status: int, before: int) -> di
     return problem
 
 
-def test_a_folder_destination_is_created_and_shown(site: Site) -> None:
+def test_s12_s13_s14_s15_s16_s17_s63_a_folder_destination_is_created_and_shown(site: Site) -> None:
     body = folder_body(site, destination_path="observatory//fits-data/", path_template="$USER/$TARGET", comment="mine",
                        file_content="raw_and_calibrated", delete_from_server=True)  # fmt: skip
     card = create(site.user, body)
@@ -44,7 +44,7 @@ def test_a_folder_destination_is_created_and_shown(site: Site) -> None:
     assert card["id"] in [one["id"] for one in site.user.get(CONFIGS).json()["results"]]
 
 
-def test_s11_to_s17_have_their_defaults(site: Site) -> None:
+def test_s12_s13_s14_s15_s16_s17_have_their_defaults(site: Site) -> None:
     card = create(site.user, folder_body(site))
     assert (card["destination_path"], card["path_template"], card["comment"]) == ("/", "", "")
     assert (card["file_content"], card["delete_from_server"], card["enabled"]) == ("raw", False, True)
@@ -95,7 +95,9 @@ BAD_CONFIGS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "word"), BAD_CONFIGS)
-def test_a_bad_configuration_is_refused_with_a_reason(site: Site, changes: dict[str, Any], word: str) -> None:
+def test_s11_s12_s13_a_bad_configuration_is_refused_with_a_reason(
+    site: Site, changes: dict[str, Any], word: str
+) -> None:
     before = site.events()
     problem = no_event(site, site.user.post(CONFIGS, json=folder_body(site, **changes)), 400, before)
     assert word in problem["detail"]
@@ -275,7 +277,7 @@ def test_a_body_that_is_no_json_is_refused(site: Site, body: bytes) -> None:
         is_problem(site.user.post(route, content=body, headers={"Content-Type": "application/json"}), 400)
 
 
-def test_s10_only_destinations_that_may_be_selected_now_are(site: Site, stranger: httpx.Client) -> None:
+def test_s10_s33_only_destinations_that_may_be_selected_now_are(site: Site, stranger: httpx.Client) -> None:
     own, foreign = create(site.user, folder_body(site))["id"], create(stranger, folder_body(site))["id"]
     disabled = create(site.user, folder_body(site, enabled=False))["id"]
     deleted = create(site.user, folder_body(site))["id"]
@@ -355,6 +357,40 @@ def test_transfers_are_filtered_and_paged(site: Site, stranger: httpx.Client) ->
         is_problem(stranger.get(route), 404)
     card = site.user.get(f"{CONFIGS}/{configs[0]}").json()
     assert card["transfers"] == {"completed": 3}
+
+
+def test_s62_an_observation_lists_each_file_with_each_destination(site: Site) -> None:
+    configs = [create(site.user, folder_body(site, destination_path="/x"))["id"] for _ in range(2)]
+    number = observe(site.user, *configs)
+    names = [new_name() for _ in range(2)]
+    for name in names:
+        site.ingest(fits_bytes(BLKUID=number), f"{name}.fits")
+    eventually(lambda: len(transfers(site.user, observation=number, status="completed")) == 4, "not all delivered")
+    rows = site.user.get(f"{OBSERVATIONS}/{number}").json()["transfers"]
+    assert {(row["frame"], row["storage_config"]) for row in rows} == {(name, one) for name in names for one in configs}
+    assert {(row["status"], row["attempts"], row["error"], row["next_attempt_at"]) for row in rows} == {
+        ("completed", 1, None, None)
+    }
+    assert all(row["destination_path"] == f"/x/{row['frame']}.fits" for row in rows)
+    assert all(row["bytes_sent"] == row["bytes_total"] > 0 for row in rows)
+
+
+def test_s63_a_card_tells_of_the_last_test_and_counts_transfers_by_status(site: Site) -> None:
+    body = folder_body(site)
+    card = create(site.user, body)
+    route = f"{CONFIGS}/{card['id']}"
+    assert (card["tested_at"], card["test_ok"], card["test_reason"], card["transfers"]) == (None, None, None, {})
+    number = observe(site.user, card["id"])
+    site.ingest(fits_bytes(BLKUID=number), f"{new_name()}.fits")
+    transfer(site.user, "completed", observation=number)
+    Path(body["credentials"]["root"]).rename(Path(body["credentials"]["root"] + "-away"))
+    tested = site.user.post(f"{route}/test").json()
+    shown = site.user.get(route).json()
+    assert (shown["test_ok"], shown["test_reason"]) == (False, "The destination folder does not exist.")
+    assert shown["tested_at"]
+    assert tested["checks"][-1]["reason"] == shown["test_reason"]
+    assert shown["transfers"] == {"completed": 1}
+    assert (shown["needs_authorization"], shown["account"], shown["paused_until"]) == (False, "", None)
 
 
 def test_retry_and_cancel_need_the_right_state(site: Site, stranger: httpx.Client) -> None:

@@ -38,7 +38,7 @@ def rendered(
         ("$TARGET\\raw", "/fits-data/M31/raw/image_001.fits"),
     ],
 )
-def test_templates_give_these_paths(template: str, path: str) -> None:
+def test_s13_templates_give_these_paths(template: str, path: str) -> None:
     assert rendered(template) == path
 
 
@@ -47,14 +47,14 @@ def test_the_root_is_a_destination_too() -> None:
     assert render("/", "", "x.fits", user="u", project="p", target="t") == "/x.fits"
 
 
-def test_a_missing_project_or_target_has_a_name_of_its_own() -> None:
+def test_s18_a_missing_project_or_target_has_a_name_of_its_own() -> None:
     assert rendered("$PROJECT/$TARGET", project="", target="") == "/fits-data/no_project/no_target/image_001.fits"
 
 
 @pytest.mark.parametrize(
     "target", ["../../etc", "..", ".", "/etc", "a/../../b", "..\\..\\x", "\u2044..", "a\x00b", "a\nb"]
 )
-def test_a_value_can_not_leave_the_folder_nor_make_another(target: str) -> None:
+def test_s18_a_value_can_not_leave_the_folder_nor_make_another(target: str) -> None:
     path = rendered("$TARGET", target=target)
     parts = path.split("/")
     assert parts[:2] == ["", "fits-data"]
@@ -86,7 +86,7 @@ def test_a_value_can_not_leave_the_folder_nor_make_another(target: str) -> None:
         ("\ud800", "_"),
     ],
 )
-def test_a_part_is_cleaned_like_this(text: str, part: str) -> None:
+def test_s18_a_part_is_cleaned_like_this(text: str, part: str) -> None:
     assert clean_part(text) == part
 
 
@@ -121,7 +121,7 @@ def test_a_path_that_would_be_too_long_keeps_folder_and_name_and_joins_what_lies
         ("x_calibrated.fits", "x_calibrated.fits"),
     ],
 )
-def test_a_calibrated_file_says_so_before_its_extension(filename: str, name: str) -> None:
+def test_s19_a_calibrated_file_says_so_before_its_extension(filename: str, name: str) -> None:
     assert calibrated_name(filename) == name
 
 
@@ -139,7 +139,7 @@ def test_a_calibrated_file_says_so_before_its_extension(filename: str, name: str
         ("/a..b/...", "/a..b/..."),
     ],
 )
-def test_a_destination_path_is_normalised(text: str, folder: str) -> None:
+def test_s12_a_destination_path_is_normalised(text: str, folder: str) -> None:
     assert normalise_folder(text) == folder
     assert normalise_folder(folder) == folder
 
@@ -147,7 +147,7 @@ def test_a_destination_path_is_normalised(text: str, folder: str) -> None:
 @pytest.mark.parametrize(
     "text", ["/a/../b", "..", "/a\\..\\b", "/a/ .. /b", "/a\x00", "/a\nb", "/a\u202eb", f"/{'x' * 99}" * 6]
 )
-def test_a_destination_path_that_climbs_hides_or_is_too_long_is_refused(text: str) -> None:
+def test_s12_a_destination_path_that_climbs_hides_or_is_too_long_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         normalise_folder(text)
     assert refused.value.field == "destination_path"
@@ -162,7 +162,7 @@ def test_templates_without_unknown_variables_are_fine(template: str) -> None:
     ("template", "name"),
     [("$OBJECT", "$OBJECT"), ("$TARGET/$night", "$night"), ("$target", "$target"), ("$USER_name", "$USER_name")],
 )
-def test_an_unknown_variable_is_refused_by_name(template: str, name: str) -> None:
+def test_s13_an_unknown_variable_is_refused_by_name(template: str, name: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         check_template(template)
     assert f"unknown variable {name};" in str(refused.value)

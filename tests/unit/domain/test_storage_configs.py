@@ -48,7 +48,7 @@ def test_what_was_never_created_is_not_ready() -> None:
     assert not storage_configs.fold([]).ready()
 
 
-def test_new_settings_are_raw_files_without_deletion() -> None:
+def test_s15_s16_new_settings_are_raw_files_without_deletion() -> None:
     settings = Settings(display_name="Mine")
     assert (settings.file_content, settings.delete_from_server) == ("raw", False)
 
@@ -57,13 +57,15 @@ def test_new_settings_are_raw_files_without_deletion() -> None:
     ("file_content", "raw", "calibrated"),
     [("raw", True, False), ("calibrated", False, True), ("raw_and_calibrated", True, True)],
 )
-def test_the_file_content_says_which_files_are_wanted(file_content: FileContent, raw: bool, calibrated: bool) -> None:
+def test_s15_the_file_content_says_which_files_are_wanted(
+    file_content: FileContent, raw: bool, calibrated: bool
+) -> None:
     settings = Settings(display_name="Mine", file_content=file_content)
     assert (settings.wants("raw"), settings.wants("calibrated")) == (raw, calibrated)
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 201])
-def test_a_display_name_has_1_to_200_characters(name: str) -> None:
+def test_s11_a_display_name_has_1_to_200_characters(name: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         storage_configs.check_settings(Settings(display_name=name))
     assert refused.value.field == "display_name"
@@ -97,7 +99,7 @@ def test_an_edit_with_a_bad_setting_is_refused() -> None:
         storage_configs.edit(after(), Settings(display_name=""), {}, None)
 
 
-def test_disabling_and_enabling_change_only_the_offer() -> None:
+def test_s17_s33_disabling_and_enabling_change_only_the_offer() -> None:
     disabled = after(*storage_configs.enable(after(), False))
     assert not disabled.enabled
     assert disabled.ready(), "queued transfers of a disabled configuration go on"

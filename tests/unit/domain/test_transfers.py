@@ -48,14 +48,14 @@ def test_the_id_says_which_version_goes_where() -> None:
     assert transfers.stream_of("v42-cfg-x") == "transfer:v42-cfg-x"
 
 
-def test_a_requested_transfer_is_pending_with_no_attempts() -> None:
+def test_s38_a_requested_transfer_is_pending_with_no_attempts() -> None:
     state = after()
     assert (state.status, state.attempts, state.failures, state.held) == ("pending", 0, 0, False)
     assert state.request == REQUESTED
     assert state.stream_version == 1
 
 
-def test_starting_counts_the_attempt_and_names_the_worker() -> None:
+def test_s39_starting_counts_the_attempt_and_names_the_worker() -> None:
     events = transfers.start(after(), "w9", NOON)
     assert events == (started(1, "w9"),)
     state = then(after(), events)
@@ -85,7 +85,7 @@ def test_a_checkpoint_says_how_many_bytes_are_confirmed() -> None:
     assert (state.status, state.bytes_sent) == ("in_progress", 4096)
 
 
-def test_a_completed_transfer_keeps_what_was_verified() -> None:
+def test_s40_a_completed_transfer_keeps_what_was_verified() -> None:
     events = transfers.complete(after(started()), 1, "/there/x.fits", "rev-1", 10, {"sha256": "ab"})
     state = then(after(started()), events)
     assert state.status == "completed"
@@ -94,13 +94,13 @@ def test_a_completed_transfer_keeps_what_was_verified() -> None:
     assert (state.completed.remote_id, state.bytes_sent, state.reason) == ("rev-1", 10, "")
 
 
-def test_a_transfer_never_completes_without_an_equal_checksum() -> None:
+def test_s40_s53_a_transfer_never_completes_without_an_equal_checksum() -> None:
     with pytest.raises(NotAllowedNow, match="checksum"):
         transfers.complete(after(started()), 1, "/there/x.fits", "rev-1", 10, {})
 
 
 @pytest.mark.parametrize(("failures", "minutes"), [(0, 5), (1, 10), (2, 20)])
-def test_the_next_attempts_are_5_10_and_20_minutes_after_the_failures(failures: int, minutes: int) -> None:
+def test_s38_s43_the_next_attempts_are_5_10_and_20_minutes_after_the_failures(failures: int, minutes: int) -> None:
     earlier = [event for n in range(1, failures + 1) for event in (started(n), failing(n, n, 0))]
     state = after(*earlier, started(failures + 1))
     (event,) = transfers.fail_attempt(state, failures + 1, reason="Timed out.", error="RetryLater", now=NOON)
@@ -111,7 +111,7 @@ def test_the_next_attempts_are_5_10_and_20_minutes_after_the_failures(failures: 
     assert waiting.reason == "Timed out."
 
 
-def test_the_fourth_failure_is_final() -> None:
+def test_s41_s43_the_fourth_failure_is_final() -> None:
     state = after(*[event for n in range(1, 4) for event in (started(n), failing(n, n, 0))], started(4))
     (event,) = transfers.fail_attempt(state, 4, reason="Timed out.", error="RetryLater", now=NOON)
     assert event == TransferFailed(attempt=4, reason="Timed out.", error="RetryLater")
@@ -122,7 +122,7 @@ def test_the_fourth_failure_is_final() -> None:
 @pytest.mark.parametrize(
     ("retry_after", "seconds"), [(None, 300), (1.0, 300), (299.0, 300), (301.0, 301), (86_400.0, 86_400)]
 )
-def test_a_longer_retry_after_wins_and_a_shorter_one_never_shortens_the_wait(
+def test_s44_a_longer_retry_after_wins_and_a_shorter_one_never_shortens_the_wait(
     retry_after: float | None, seconds: float
 ) -> None:
     (event,) = transfers.fail_attempt(
@@ -147,7 +147,7 @@ def test_a_shorter_schedule_may_be_given() -> None:
     assert isinstance(event, TransferFailed)
 
 
-def test_a_fault_that_no_retry_can_mend_fails_at_the_first_attempt() -> None:
+def test_s41_a_fault_that_no_retry_can_mend_fails_at_the_first_attempt() -> None:
     events = transfers.give_up(after(started()), 1, reason="No such bucket.", error="GiveUp")
     assert events == (FAILED,)
     assert then(after(started()), events).status == "failed"
@@ -177,7 +177,7 @@ def test_a_worker_that_was_overtaken_can_say_nothing_more(history: list[Event]) 
             decide()
 
 
-def test_an_interrupted_attempt_goes_on_at_once_and_uses_none_up() -> None:
+def test_s49_an_interrupted_attempt_goes_on_at_once_and_uses_none_up() -> None:
     state = after(started(), failing(1, 1, 0), started(2))
     again = then(state, transfers.interrupt(state, 2, "The worker was lost."))
     assert (again.status, again.failures, again.next_attempt_at) == ("pending", 1, None)
@@ -190,7 +190,7 @@ def test_interrupting_an_attempt_that_is_over_changes_nothing(history: list[Even
 
 
 @pytest.mark.parametrize("history", [[], [started()], [started(), failing(1, 1, 0)]])
-def test_holding_and_releasing_uses_up_no_attempt(history: list[Event]) -> None:
+def test_s45_s46_holding_and_releasing_uses_up_no_attempt(history: list[Event]) -> None:
     before = after(*history)
     held = then(before, transfers.hold(before, "The destination must be authorized again."))
     assert (held.status, held.held, held.failures) == ("pending", True, before.failures)
@@ -215,7 +215,7 @@ def test_releasing_what_is_not_held_changes_nothing(history: list[Event]) -> Non
     assert transfers.release(after(*history)) == ()
 
 
-def test_a_transfer_waits_a_week_for_a_paused_destination_and_then_fails_with_its_reason() -> None:
+def test_s46_a_transfer_waits_a_week_for_a_paused_destination_and_then_fails_with_its_reason() -> None:
     state = after()
     for hours in range(7 * 24):
         now = NOON + timedelta(hours=hours)
@@ -245,7 +245,7 @@ def test_the_week_begins_anew_after_a_failure_of_another_kind_or_a_manual_retry(
 
 
 @pytest.mark.parametrize("history", [[], [started()], [started(), failing(1, 1, 5)], [HELD]])
-def test_a_transfer_can_be_cancelled_while_pending_held_or_running(history: list[Event]) -> None:
+def test_s42_s48_a_transfer_can_be_cancelled_while_pending_held_or_running(history: list[Event]) -> None:
     state = after(*history)
     cancelled = then(state, transfers.cancel(state, "Cancelled by ana."))
     assert (cancelled.status, cancelled.held, cancelled.reason) == ("cancelled", False, "Cancelled by ana.")
@@ -262,7 +262,7 @@ def test_what_is_over_cannot_be_cancelled(history: list[Event]) -> None:
         transfers.cancel(after(*history), "Cancelled by ana.")
 
 
-def test_a_manual_retry_queues_at_once_with_a_fresh_counter() -> None:
+def test_s47_a_manual_retry_queues_at_once_with_a_fresh_counter() -> None:
     state = after(*[event for n in range(1, 4) for event in (started(n), failing(n, n, 0))], started(4), FAILED)
     again = then(state, transfers.retry(state))
     assert (again.status, again.failures, again.next_attempt_at, again.reason) == ("pending", 0, None, "")

@@ -35,7 +35,7 @@ def test_a_file_that_was_calibrated_from_a_frame_completes_it(
     assert log.load("frame:m31")[-1].cause.actor == "policy:CompleteCalibrations"
 
 
-def test_a_reduced_frame_whose_related_frames_name_a_raw_one_completes_it(
+def test_s61_a_reduced_frame_whose_related_frames_name_a_raw_one_completes_it(
     log: MemoryEventLog, policy: CompleteCalibrations
 ) -> None:
     submitted(log, "7")

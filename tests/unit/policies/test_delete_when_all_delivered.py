@@ -83,7 +83,9 @@ def left(version_id: int, *justified_by: str) -> FileDeletedFromServer:
     )
 
 
-def test_a_raw_file_leaves_when_its_only_copy_is_verified(log: MemoryEventLog, policy: DeleteWhenAllDelivered) -> None:
+def test_s54_s55_a_raw_file_leaves_when_its_only_copy_is_verified(
+    log: MemoryEventLog, policy: DeleteWhenAllDelivered
+) -> None:
     configured(log, "a", delete=True)
     raw_frame(log, "a")
     request(log, 1, "a")
@@ -101,7 +103,7 @@ def test_nothing_leaves_where_nobody_asked_for_deletion(log: MemoryEventLog, pol
     assert run(policy, log) == []
 
 
-def test_a_second_destination_still_pending_holds_the_file_back(
+def test_s54_a_second_destination_still_pending_holds_the_file_back(
     log: MemoryEventLog, policy: DeleteWhenAllDelivered
 ) -> None:
     configured(log, "a", delete=True)
@@ -124,7 +126,7 @@ def test_a_copy_that_is_wanted_but_not_requested_yet_holds_the_file_back(
     assert run(policy, log) == []
 
 
-def test_a_failed_copy_holds_the_file_back_until_it_is_delivered_or_cancelled(
+def test_s54_a_failed_copy_holds_the_file_back_until_it_is_delivered_or_cancelled(
     log: MemoryEventLog, policy: DeleteWhenAllDelivered
 ) -> None:
     configured(log, "a", delete=True)

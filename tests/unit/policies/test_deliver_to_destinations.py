@@ -98,7 +98,7 @@ def test_a_file_of_an_observation_known_by_number_is_delivered_too(
     ("content", "wanted"),
     [("raw", ["v1-a"]), ("calibrated", ["v2-a"]), ("raw_and_calibrated", ["v1-a", "v2-a"])],
 )
-def test_each_destination_gets_the_kind_of_file_it_wants(
+def test_s15_each_destination_gets_the_kind_of_file_it_wants(
     log: CountedLog, policy: DeliverToDestinations, content: FileContent, wanted: list[str]
 ) -> None:
     configured(log, "a", content)
@@ -108,7 +108,7 @@ def test_each_destination_gets_the_kind_of_file_it_wants(
     assert ids(run(policy, log)) == wanted
 
 
-def test_a_calibrated_file_says_so_in_its_name(log: CountedLog, policy: DeliverToDestinations) -> None:
+def test_s19_a_calibrated_file_says_so_in_its_name(log: CountedLog, policy: DeliverToDestinations) -> None:
     configured(log, "a", "calibrated")
     submitted(log, "obs", "a")
     arrived(log, file_processed("m31", version(1), observation="obs"))
@@ -144,7 +144,7 @@ def test_nothing_is_requested_where_nobody_selected_a_destination(
     assert run(policy, log) == []
 
 
-def test_a_disabled_destination_still_gets_what_it_was_selected_for(
+def test_s33_a_disabled_destination_still_gets_what_it_was_selected_for(
     log: CountedLog, policy: DeliverToDestinations
 ) -> None:
     configured(log, "a")
@@ -162,7 +162,9 @@ def test_a_deleted_or_unknown_destination_gets_nothing(log: CountedLog, policy: 
     assert run(policy, log) == []
 
 
-def test_an_edit_does_not_touch_what_was_requested_before(log: CountedLog, policy: DeliverToDestinations) -> None:
+def test_s31_s32_an_edit_does_not_touch_what_was_requested_before(
+    log: CountedLog, policy: DeliverToDestinations
+) -> None:
     configured(log, "a")
     submitted(log, "obs", "a")
     arrived(log, file_processed("m31", version(1), observation="obs"))

@@ -47,7 +47,7 @@ def happens(log: MemoryEventLog, config: str, *events: Event) -> None:
     record(log, storage_configs.stream_of(config), *events)
 
 
-def test_authorizing_again_releases_what_was_held(log: MemoryEventLog, policy: FollowDestination) -> None:
+def test_s45_authorizing_again_releases_what_was_held(log: MemoryEventLog, policy: FollowDestination) -> None:
     happens(log, "a", LOST)
     transfer(log, 1, "a", HELD)
     transfer(log, 2, "a", started(), HELD)
@@ -57,7 +57,7 @@ def test_authorizing_again_releases_what_was_held(log: MemoryEventLog, policy: F
     assert transfer_state(log, "v3-b").held, "another destination's transfers go on waiting"
 
 
-def test_resuming_releases_what_was_held(log: MemoryEventLog, policy: FollowDestination) -> None:
+def test_s46_resuming_releases_what_was_held(log: MemoryEventLog, policy: FollowDestination) -> None:
     happens(log, "a", StorageConfigPaused(reason="Full.", until=NOON))
     transfer(log, 1, "a", HELD)
     happens(log, "a", StorageConfigResumed())
@@ -75,7 +75,7 @@ def test_a_destination_with_two_troubles_waits_for_the_end_of_both(
     assert run(policy, log) == [TransferReleased()]
 
 
-def test_deleting_cancels_what_has_not_started_and_leaves_the_rest(
+def test_s34_s42_deleting_cancels_what_has_not_started_and_leaves_the_rest(
     log: MemoryEventLog, policy: FollowDestination
 ) -> None:
     transfer(log, 1, "a")
