@@ -96,9 +96,9 @@ class Pages:
         part: Part,
     ) -> Found:
         """The wanted part of what meets the conditions, which those of the mark are among."""
-        upto = _upto(search, part, now)
         if search.geometric:
-            return await self._in_region(connection, search, where, part, upto)
+            return await self._in_region(connection, search, where, part)
+        upto = _upto(search, part, now)
         share = self._frequencies.at_most(search.grams)
         if upto is None or not search.only_texts or share < COMMON:
             return await self._at_once(connection, where, part, sorted_=bool(search.grams))
@@ -154,7 +154,7 @@ class Pages:
         rows: list[Row] = []
         for window in windows(upto):
             within = where.copy()
-            window.narrow(within, "grams")
+            window.narrow(within)
             source = f"read_frames.frame f {within.sql()}"
             statement = first_rows(source, part.ordered, part.end + 1 - len(rows))
             rows += await fetch(connection, statement, within.parameters)
@@ -162,27 +162,15 @@ class Pages:
                 break
         return _page(rows, part)
 
-    async def _in_region(
-        self, connection: Connection, search: FrameSearch, where: Where, part: Part, upto: datetime | None
-    ) -> Found:
-        """Candidates in order, of all time or from the newest months back, tested exactly until the page is full."""
+    async def _in_region(self, connection: Connection, search: FrameSearch, where: Where, part: Part) -> Found:
+        """Candidates in order, tested exactly until the page is full."""
         everything = candidates(self._sky, search, where)
-        in_turn = [everything]
-        if upto is not None and everything.many:
-            in_turn = [everything.within(window) for window in windows(upto)]
-        found: list[Row] = []
-        for some in in_turn:
-            first = 2 * (part.end - len(found)) + 50  # every other candidate matches, or more
-            if first > CANDIDATES:
-                break
-            rows = await fetch(connection, first_rows(some.source, part.ordered, first), some.parameters)
-            found += self.exactly(rows, search)
-            if len(found) > part.end:
+        first = 2 * part.end + 50  # every other candidate matches, or more
+        if first <= CANDIDATES:
+            rows = await fetch(connection, first_rows(everything.source, part.ordered, first), everything.parameters)
+            found = self.exactly(rows, search)
+            if len(found) > part.end or len(rows) < first:
                 return _page(found, part)
-            if len(rows) == first:
-                break
-        else:
-            return _page(found, part)
         found = []
         async with aclosing(self._inside(connection, search, everything, part.ordered)) as batches:
             async for rows in batches:

@@ -21,7 +21,7 @@ from domain.frames import (
 )
 from domain.thumbnails import ThumbnailAdded, ThumbnailRemoved
 from projections.frames.grams import basename_grams, target_grams
-from projections.frames.months import CELLS, month_key
+from projections.frames.months import month_key
 from projections.frames.tables import INDEXES, TABLES
 from projections.projection import Cursor
 
@@ -162,7 +162,6 @@ class FramesProjection:
         month = month_key(record.observation_date, recorded.at)
         if month is not None:
             grams.append(month)
-            cells = None if cells is None else [*cells, month + CELLS]
         return (
             event.frame_id,
             record.observation_id,

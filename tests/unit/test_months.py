@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections.frames.months import AHEAD, CELLS, LATER, month_key, windows
+from projections.frames.months import AHEAD, LATER, month_key, windows
 
 MOMENTS = st.datetimes(datetime(1960, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
 
@@ -43,11 +43,10 @@ def test_a_frame_that_has_arrived_is_asked_for_by_its_key_in_the_window_of_its_d
 
 
 @given(observed=MOMENTS, at=MOMENTS)
-def test_keys_are_small_and_no_cells_or_trigrams(observed: datetime, at: datetime) -> None:
+def test_keys_are_small_and_no_trigrams(observed: datetime, at: datetime) -> None:
     key = month_key(observed, at)
     assert key is not None
     assert LATER <= key < 0
-    assert -(2**31) <= key + CELLS < -(2**26)
 
 
 def test_months_are_those_of_utc_and_what_is_dated_ahead_has_a_key_of_its_own() -> None:
