@@ -46,13 +46,14 @@ class MultipartUploads:
         self._bucket = bucket
 
     def begin(self, upload: Upload) -> Session:
-        """A new upload."""
+        """A new upload. Its ETag won't be the file's MD5, so the metadata tells that, where rclone looks for it."""
         answer = self._account.ask(
             self._client.create_multipart_upload,
             {"ChecksumAlgorithm": "CRC32C", "ChecksumType": "FULL_OBJECT"},
             Bucket=self._bucket,
             Key=upload.path.removeprefix("/"),
             ContentType=upload.content_type,
+            Metadata={"md5chksum": base64.b64encode(bytes.fromhex(upload.hashes.md5)).decode()},
         )
         if not answer.get("UploadId"):
             raise RetryLater("The S3 service's answer could not be understood.")

@@ -63,6 +63,38 @@ def test_lists_come_in_pages_and_by_prefix(bucket: storage.Bucket) -> None:
     ]
 
 
+def test_folders_are_listed_once_and_count_in_pages(bucket: storage.Bucket) -> None:
+    for name in ("a/1", "a/2", "b", "c/1", "c/2", "d"):
+        bucket.blob(name).upload_from_string(b"x", retry=None)
+    pages = [
+        ([one.name for one in page], sorted(page.prefixes))
+        for page in bucket.client.list_blobs(bucket, delimiter="/", page_size=2, retry=None).pages
+    ]
+    assert pages == [(["b"], ["a/"]), (["d"], ["c/"])]
+
+
+def test_the_media_link_leads_to_the_bytes_of_that_generation(bucket: storage.Bucket) -> None:
+    blob = bucket.blob("dir name/α*.fits")
+    blob.upload_from_string(b"1", retry=None)
+    link = blob.media_link
+    assert bucket.client._http.get(link, timeout=5).content == b"1"
+    blob.upload_from_string(b"2", retry=None)
+    assert bucket.client._http.get(link, timeout=5).status_code == 404
+
+
+def test_a_part_of_a_multipart_upload_needs_no_headers(harness: GcsHarness, bucket: storage.Bucket) -> None:
+    data = b"\r\nbytes\r\n\r\nthat look like headers\r\n"
+    metadata = b'--x\r\nContent-Type: application/json\r\n\r\n{"name": "a"}\r\n'
+    answer = bucket.client._http.post(
+        f"{harness.gcs.url}/upload/storage/v1/b/{BUCKET}/o?uploadType=multipart",
+        data=metadata + b"--x\r\n\r\n" + data + b"\r\n--x--\r\n",
+        headers={"Content-Type": "multipart/related; boundary=x"},
+        timeout=5,
+    )
+    assert answer.status_code == 200
+    assert harness.objects() == {"/a": data}
+
+
 def test_generation_preconditions_hold(bucket: storage.Bucket) -> None:
     blob = bucket.blob("a")
     blob.upload_from_string(b"1", retry=None)

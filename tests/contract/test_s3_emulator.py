@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import subprocess
@@ -19,7 +20,7 @@ from botocore.exceptions import ClientError
 
 from adapters.destinations.hash_match import verify
 from application.ports.destination import Session
-from tests.contract.destination_harness import content, send, upload_of
+from tests.contract.destination_harness import content, deliver, send, upload_of
 from tests.contract.s3_harness import ACCESS_KEY, BUCKET, LOOPBACK, SECRET_KEY, S3Account, S3Destination, S3Harness
 
 MIB = 1 << 20
@@ -146,6 +147,33 @@ def test_lists_come_in_pages_and_by_prefix(client: Any) -> None:
         Bucket=BUCKET, Prefix="a/", PaginationConfig={"PageSize": 2}
     )
     assert [one["Key"] for page in pages for one in page["Contents"]] == ["a/1", "a/2", "a/3"]
+
+
+@pytest.mark.parametrize("version", ["list_objects", "list_objects_v2"])
+def test_folders_are_listed_once_and_count_in_pages(client: Any, version: str) -> None:
+    for name in ("in/α +%/1", "in/α +%/2", "in/b", "in/c/1", "in/c/2", "in/é"):
+        client.put_object(Bucket=BUCKET, Key=name, Body=b"x")
+    pages = client.get_paginator(version).paginate(
+        Bucket=BUCKET, Prefix="in/", Delimiter="/", PaginationConfig={"PageSize": 2}
+    )
+    found = [
+        (
+            [one["Key"] for one in page.get("Contents", [])],
+            [one["Prefix"] for one in page.get("CommonPrefixes", [])],
+        )
+        for page in pages
+    ]
+    assert found == [(["in/b"], ["in/c/"]), (["in/é"], ["in/α +%/"])]
+
+
+def test_s53_an_object_of_several_parts_tells_its_md5_where_rclone_looks_for_it(
+    harness: S3Harness, client: Any
+) -> None:
+    data = content(11 * MIB)
+    deliver(harness.open(5 * MIB), upload_of(data, "/x.fits"), data)
+    head = client.head_object(Bucket=BUCKET, Key="x.fits")
+    assert head["ETag"].endswith('-3"')
+    assert base64.b64decode(head["Metadata"]["md5chksum"]) == hashlib.md5(data).digest()
 
 
 def test_it_outlives_a_kill_in_the_middle_of_an_upload(tmp_path: Path) -> None:

@@ -75,7 +75,10 @@ class DropboxEmulator:
             "/2/files/upload_session/start": (files.upload_session_start, "files.content.write", self._start),
             "/2/files/upload_session/append_v2": (files.upload_session_append_v2, "files.content.write", self._append),
             "/2/files/upload_session/finish": (files.upload_session_finish, "files.content.write", self._finish),
-        }
+            "/2/files/upload_session/finish_batch_v2": (
+                files.upload_session_finish_batch_v2, "files.content.write", self._finish_batch,
+            ),
+        }  # fmt: skip
 
     def __call__(self, request: Request) -> Response:
         try:
@@ -89,7 +92,7 @@ class DropboxEmulator:
         if request.path.startswith("/_emulator/"):
             return self._administer(request)
         match request.method, request.path:
-            case "POST", "/oauth2/token":
+            case "POST", "/oauth2/token" | "/1/oauth2/token":  # the older address is still served
                 return self.accounts.answer(request)
             case "GET", "/oauth2/authorize":
                 return self.accounts.consent(request)
@@ -182,9 +185,12 @@ class DropboxEmulator:
 
     def _list(self, _: Request, argument: Any, account: str) -> Response:
         self._must_be_there(account, files.ListFolderError.path)
-        prefix = argument.path.lower()
-        if prefix and not self._existing(account, argument.path, files.ListFolderError.path).folder:
-            raise RouteError(files.ListFolderError.path(files.LookupError.not_folder))
+        prefix = ""
+        if argument.path:
+            listed = self._existing(account, argument.path, files.ListFolderError.path)
+            if not listed.folder:
+                raise RouteError(files.ListFolderError.path(files.LookupError.not_folder))
+            prefix = listed.lower
         rows = self.store.run(
             "SELECT display FROM entries WHERE account = ? AND lower LIKE ? ORDER BY lower", account, f"{prefix}/%"
         )
@@ -260,17 +266,39 @@ class DropboxEmulator:
         return Response(200, {"Content-Type": "application/json"}, b"null")
 
     def _finish(self, request: Request, argument: Any, account: str) -> Response:
-        error = files.UploadSessionFinishError
-        try:
-            session = self._session(argument.cursor, account, files.UploadSessionLookupError)
-        except RouteError as exc:
-            raise RouteError(error.lookup_failed(exc.value)) from None
-        size = session.size
+        session = self._to_finish(argument.cursor, account)
         if request.body.length:
-            size = self._take(request, session, argument, error)
-        answer = self._commit(account, argument.commit, session.blob, size, error.path)
+            session.size = self._take(request, session, argument, files.UploadSessionFinishError)
+        return Response.json(self._become(account, argument.commit, session))
+
+    def _finish_batch(self, _: Request, argument: Any, account: str) -> Response:
+        """Each entry succeeds or fails by itself."""
+        entries = []
+        for one in argument.entries:
+            try:
+                session = self._to_finish(one.cursor, account)
+                if not session.closed:
+                    raise RouteError(
+                        files.UploadSessionFinishError.lookup_failed(files.UploadSessionLookupError.not_closed)
+                    )
+                entries.append({**self._become(account, one.commit, session), ".tag": "success"})
+            except RouteError as exc:
+                failure = files.UploadSessionFinishBatchResultEntry.failure(exc.value)
+                encoded = stone_serializers.json_encode(files.UploadSessionFinishBatchResultEntry_validator, failure)
+                entries.append(json.loads(encoded))
+        return Response.json({"entries": entries})
+
+    def _to_finish(self, cursor: Any, account: str) -> Session:
+        try:
+            return self._session(cursor, account, files.UploadSessionLookupError)
+        except RouteError as exc:
+            raise RouteError(files.UploadSessionFinishError.lookup_failed(exc.value)) from None
+
+    def _become(self, account: str, commit: Any, session: Session) -> dict[str, Any]:
+        """The file that a session's bytes are from now on."""
+        described = self._commit(account, commit, session.blob, session.size, files.UploadSessionFinishError.path)
         self.store.run("DELETE FROM sessions WHERE id = ?", session.id)
-        return Response.json(answer)
+        return described
 
     def _take(self, request: Request, session: Session, argument: Any, error: Any) -> int:
         """Append the body to the session; its size then."""
@@ -307,7 +335,8 @@ class DropboxEmulator:
                 updates = commit.mode.is_update() and commit.mode.get_update() == there.rev
                 if there.folder or not (commit.mode.is_overwrite() or updates):
                     raise RouteError(failed(_conflict(there)))
-            return _described(self.store.put_file(account, commit.path, blob, size))
+            given = commit.client_modified and f"{commit.client_modified:%Y-%m-%dT%H:%M:%SZ}"
+            return _described(self.store.put_file(account, commit.path, blob, size, given or ""))
 
     def _existing(self, account: str, path: str, wrap: Wrap) -> Entry:
         self._must_be_there(account, wrap)
@@ -390,13 +419,13 @@ def _described(entry: Entry) -> dict[str, Any]:
     described: dict[str, Any] = {
         ".tag": kind,
         "name": entry.display.rsplit("/", 1)[1],
-        "id": f"id:{secrets.token_hex(8)}",
+        "id": entry.id,
         "path_lower": entry.lower,
         "path_display": entry.display,
     }
     if not entry.folder:
         described |= {
-            "client_modified": entry.modified,
+            "client_modified": entry.client_modified or entry.modified,
             "server_modified": entry.modified,
             "rev": entry.rev,
             "size": entry.size,

@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS refresh_tokens (token TEXT PRIMARY KEY, app TEXT, acc
 CREATE TABLE IF NOT EXISTS access_tokens (token TEXT PRIMARY KEY, refresh TEXT, account TEXT, scopes TEXT,
     expires REAL);
 CREATE TABLE IF NOT EXISTS entries (account TEXT, lower TEXT, display TEXT, folder INTEGER, rev TEXT, size INTEGER,
-    hash TEXT, blob TEXT, modified TEXT, PRIMARY KEY (account, lower));
+    hash TEXT, blob TEXT, modified TEXT, client_modified TEXT, id TEXT, PRIMARY KEY (account, lower));
 CREATE TABLE IF NOT EXISTS sessions (id TEXT PRIMARY KEY, account TEXT, size INTEGER, closed INTEGER, blob TEXT,
     started REAL);
 """
@@ -59,7 +59,8 @@ class ContentHash:
 
 @dataclass
 class Entry:
-    """A file or folder in somebody's Dropbox."""
+    """A file or folder in somebody's Dropbox; `client_modified` is empty where the client gave none, `id` stays
+    when the bytes change."""
 
     lower: str
     display: str
@@ -69,6 +70,8 @@ class Entry:
     hash: str
     blob: str
     modified: str
+    client_modified: str
+    id: str
 
 
 @dataclass
@@ -153,15 +156,17 @@ class Store:
         return Session(rows[0][0], rows[0][1], rows[0][2], bool(rows[0][3]), rows[0][4], rows[0][5]) if rows else None
 
     def entry(self, account: str, path: str) -> Entry | None:
+        """By its path, or by its id."""
+        by_id = path.startswith("id:")
         rows = self.run(
-            "SELECT lower, display, folder, rev, size, hash, blob, modified FROM entries "
-            "WHERE account = ? AND lower = ?",
+            "SELECT lower, display, folder, rev, size, hash, blob, modified, client_modified, id FROM entries "
+            f"WHERE account = ? AND {'id' if by_id else 'lower'} = ?",
             account,
-            path.lower(),
+            path if by_id else path.lower(),
         )
         return Entry(rows[0][0], rows[0][1], bool(rows[0][2]), *rows[0][3:]) if rows else None
 
-    def put_file(self, account: str, path: str, blob: str, size: int) -> Entry:
+    def put_file(self, account: str, path: str, blob: str, size: int, client_modified: str = "") -> Entry:
         """Make the file appear, in place of one of that name, with the folders above it."""
         with self.lock:
             before = self.entry(account, path)
@@ -175,6 +180,8 @@ class Store:
                 self.content_hash(blob, size).hexdigest(),
                 blob,
                 time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                client_modified,
+                before.id if before else _new_id(),
             )
             self._put(account, entry)
             if before and before.blob:
@@ -183,7 +190,7 @@ class Store:
 
     def make_folders(self, account: str, path: str) -> None:
         while path and self.entry(account, path) is None:
-            self._put(account, Entry(path.lower(), path, True, "", 0, "", "", ""))
+            self._put(account, Entry(path.lower(), path, True, "", 0, "", "", "", "", _new_id()))
             path = path.rsplit("/", 1)[0]
 
     def remove(self, account: str, entry: Entry) -> None:
@@ -202,7 +209,11 @@ class Store:
 
     def _put(self, account: str, entry: Entry) -> None:
         self.run(
-            "REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             account, entry.lower, entry.display, int(entry.folder), entry.rev, entry.size, entry.hash, entry.blob,
-            entry.modified,
+            entry.modified, entry.client_modified, entry.id,
         )  # fmt: skip
+
+
+def _new_id() -> str:
+    return f"id:{secrets.token_urlsafe(16)}"

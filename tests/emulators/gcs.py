@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.emulators.faults import Fault
 from tests.emulators.gcs_auth import Accounts, public_pem, service_account
 from tests.emulators.gcs_store import Store
-from tests.emulators.gcs_uploads import ApiError, Uploads
+from tests.emulators.gcs_uploads import ApiError, Uploads, linked
 from tests.emulators.http_server import EmulatorServer, Request, Response
 
 ALL_PERMISSIONS = [
@@ -131,7 +131,7 @@ class GcsEmulator:
         granted = self._require(request, bucket, f"storage.objects.{action}")
         with self.store.lock:
             present = self.store.object(bucket, name)
-            if present is None:
+            if present is None or request.arg("generation") not in (None, present[0]["generation"]):
                 if "storage.objects.list" not in granted:
                     raise _forbidden("storage.objects.list")
                 raise ApiError(404, "notFound", f"No such object: {bucket}/{name}")
@@ -145,7 +145,7 @@ class GcsEmulator:
                 return Response(204)
         if request.arg("alt") == "media":
             return self._media(request, resource, blob)
-        return Response.json(resource)
+        return Response.json(linked(request, resource))
 
     def _media(self, request: Request, resource: dict[str, Any], blob: str) -> Response:
         size = int(resource["size"])
@@ -171,23 +171,28 @@ class GcsEmulator:
         self._require(request, bucket, "storage.objects.list")
         prefix, delimiter = request.arg("prefix") or "", request.arg("delimiter")
         most = int(request.arg("maxResults") or 1000)
+        after = request.arg("pageToken") or ""
         rows = self.store.run("SELECT name, resource FROM objects WHERE bucket = ? ORDER BY name", bucket)
         items: list[dict[str, Any]] = []
-        prefixes: set[str] = set()
+        prefixes: list[str] = []
         answer: dict[str, Any] = {"kind": "storage#objects"}
-        after = request.arg("pageToken") or ""
+        last = ""
         for name, resource in rows:
-            if not name.startswith(prefix) or (after and name <= after):
+            if not name.startswith(prefix):
                 continue
             rest = name[len(prefix) :]
-            if delimiter and delimiter in rest:
-                prefixes.add(prefix + rest[: rest.index(delimiter) + len(delimiter)])
+            folder = prefix + rest[: rest.index(delimiter) + len(delimiter)] if delimiter and delimiter in rest else ""
+            if (folder or name) <= after or (folder and folder in prefixes):
                 continue
-            if len(items) == most:
-                answer["nextPageToken"] = items[-1]["name"]
+            if len(items) + len(prefixes) == most:  # a folder counts as one
+                answer["nextPageToken"] = last
                 break
-            items.append(json.loads(resource))
-        return Response.json(answer | {"items": items, "prefixes": sorted(prefixes)})
+            last = folder or name
+            if folder:
+                prefixes.append(folder)
+            else:
+                items.append(linked(request, json.loads(resource)))
+        return Response.json(answer | {"items": items, "prefixes": prefixes})
 
     def _bucket(self, request: Request, bucket: str, *, permissions_only: bool) -> Response:
         if permissions_only:

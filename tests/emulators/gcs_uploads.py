@@ -9,6 +9,7 @@ import threading
 from collections import defaultdict
 from email.parser import BytesParser
 from typing import Any
+from urllib.parse import quote
 
 from tests.emulators.gcs_store import Digest, Store, Upload
 from tests.emulators.http_server import BodyCutOff, Request, Response
@@ -68,14 +69,14 @@ class Uploads:
         with self._locks[upload_id]:
             upload = self._known(upload_id)
             if upload.finished is not None:
-                return Response.json(upload.finished)
+                return Response.json(linked(request, upload.finished))
             start, count, total = _content_range(request)
             if total is not None and upload.size not in (None, total):
                 raise ApiError(400, "invalid", "The total size differs from the one that the upload began with.")
             if count:
                 self._take(request, upload, start, count, total)
             if total is not None and upload.persisted == total:
-                return self._finish(upload, request.headers.get_all("x-goog-hash") or [])
+                return Response.json(linked(request, self._finish(upload, _hashes(request))))
             return _incomplete(upload, request)
 
     def multipart(self, request: Request, bucket: str) -> Response:
@@ -89,7 +90,7 @@ class Uploads:
         except BaseException:
             self._store.drop_blob(blob)
             raise
-        return Response.json(resource)
+        return Response.json(linked(request, resource))
 
     def simple(self, request: Request, bucket: str) -> Response:
         """`POST …?uploadType=media`."""
@@ -103,7 +104,7 @@ class Uploads:
         except BaseException:
             self._store.drop_blob(blob)
             raise
-        return Response.json(resource)
+        return Response.json(linked(request, resource))
 
     def _take(self, request: Request, upload: Upload, start: int, count: int, total: int | None) -> None:
         if start > upload.persisted:
@@ -125,7 +126,7 @@ class Uploads:
         upload.persisted += more
         self._store.run("UPDATE sessions SET persisted = ? WHERE id = ?", upload.persisted, upload.id)
 
-    def _finish(self, upload: Upload, hash_headers: list[str]) -> Response:
+    def _finish(self, upload: Upload, hash_headers: list[str]) -> dict[str, Any]:
         try:
             resource = self._appear(
                 upload.bucket, upload.wanted, upload.blob, upload.persisted, upload.condition, hash_headers
@@ -135,7 +136,7 @@ class Uploads:
                 self._forget(upload)
             raise
         self._store.run("UPDATE sessions SET finished = ? WHERE id = ?", json.dumps(resource), upload.id)
-        return Response.json(resource)
+        return resource
 
     def _appear(
         self, bucket: str, wanted: dict[str, Any], blob: str, size: int, condition: str | None, hash_headers: list[str]
@@ -175,6 +176,13 @@ class Uploads:
         return wanted
 
 
+def linked(request: Request, resource: dict[str, Any]) -> dict[str, Any]:
+    """The object's metadata with the addresses where it is and where its bytes are."""
+    path = f"storage/v1/b/{quote(resource['bucket'])}/o/{quote(resource['name'], safe='')}"
+    media = f"{request.base}/download/{path}?generation={resource['generation']}&alt=media"
+    return resource | {"selfLink": f"{request.base}/{path}", "mediaLink": media}
+
+
 def checked_name(name: Any) -> str:
     """An object's name, or the service's refusal of it."""
     fits = isinstance(name, str) and 0 < len(name.encode()) <= 1024
@@ -184,8 +192,9 @@ def checked_name(name: Any) -> str:
 
 
 def _part(raw: bytes) -> tuple[Any, bytes]:
-    head, _, content = raw.removeprefix(b"\r\n").partition(b"\r\n\r\n")
-    return BytesParser().parsebytes(head + b"\r\n\r\n"), content.removesuffix(b"\r\n")
+    """A part's headers, of which there may be none, and its content; `raw` begins with the boundary's line end."""
+    head, _, content = raw.partition(b"\r\n\r\n")
+    return BytesParser().parsebytes(head.removeprefix(b"\r\n") + b"\r\n\r\n"), content.removesuffix(b"\r\n")
 
 
 def _content_range(request: Request) -> tuple[int, int, int | None]:

@@ -31,15 +31,13 @@ from googleapiclient.discovery_cache import get_static_doc
 
 from tests.emulators.faults import Fault
 from tests.emulators.google_drive_auth import DRIVE_FILE, Accounts
+from tests.emulators.google_drive_fields import InvalidFields, selected
+from tests.emulators.google_drive_query import InvalidQuery, condition
 from tests.emulators.google_drive_store import FOLDER, File, Session, Store
 from tests.emulators.http_server import BodyCutOff, EmulatorServer, Request, Response
 
 QUANTUM = 256 * 1024
 DEFAULT_FIELDS = "kind,id,name,mimeType"
-_TERM = re.compile(
-    r"\s*(?:and\s+)?(?:name = '(?P<name>(?:[^'\\]|\\.)*)'|'(?P<parent>[^']+)' in parents|"
-    r"mimeType (?P<op>!?=) '(?P<mime>[^']*)'|trashed = (?P<trashed>true|false))"
-)
 
 
 class ApiError(Exception):
@@ -126,7 +124,7 @@ class DriveEmulator:
             "user": {"emailAddress": account, "permissionId": "1", "displayName": account},
             "storageQuota": {"limit": str(quota), "usage": str(used)},
         }
-        return Response.json(about)
+        return Response.json(_selected(about, request.arg("fields") or "*", "About"))
 
     def _generate_ids(self, request: Request) -> Response:
         account = self._account(request, "files", "generateIds", write=True)
@@ -137,10 +135,23 @@ class DriveEmulator:
         return Response.json({"kind": "drive#generatedIds", "space": "drive", "ids": ids})
 
     def _list(self, request: Request) -> Response:
+        """In pages; a page token is the number of files that came before."""
         account = self._account(request, "files", "list", write=False)
-        where, values = _condition(request.arg("q") or "")
-        found = self.store.search(account, where, *values)[: int(request.arg("pageSize") or 100)]
-        return Response.json({"files": [_described(file, "*") for file in found]})
+        most, before = int(request.arg("pageSize") or 100), int(request.arg("pageToken") or 0)
+        if not 1 <= most <= 1000:
+            raise ApiError(400, "invalidParameter", "pageSize")
+        try:
+            where, values = condition(request.arg("q") or "")
+        except InvalidQuery:
+            raise ApiError(400, "invalid", "Invalid Value") from None
+        found = self.store.search(account, where, *values)[before:]
+        answer = {
+            "kind": "drive#fileList", "incompleteSearch": False, "files": [_whole(file) for file in found[:most]],
+        }  # fmt: skip
+        if len(found) > most:
+            answer["nextPageToken"] = str(before + most)
+        fields = request.arg("fields") or f"kind,incompleteSearch,nextPageToken,files({DEFAULT_FIELDS})"
+        return Response.json(_selected(answer, fields, "FileList"))
 
     def _create(self, request: Request) -> Response:
         account = self._account(request, "files", "create", write=True)
@@ -325,29 +336,19 @@ def running_drive(state: Path, port: int = 0) -> Iterator[RunningDrive]:
         emulator.store.close()
 
 
-def _condition(query: str) -> tuple[str, list[Any]]:
-    """A search query as SQL. Raises ApiError for what this emulator doesn't read."""
-    conditions, values, at = ["1"], [], 0
-    while at < len(query):
-        term = _TERM.match(query, at)
-        if term is None:
-            raise ApiError(400, "invalid", "Invalid Value")
-        at = term.end()
-        if term["name"] is not None:
-            conditions.append("name = ?")
-            values.append(re.sub(r"\\(.)", r"\1", term["name"]))
-        elif term["parent"] is not None:
-            conditions.append("parent = ?")
-            values.append(term["parent"])
-        elif term["mime"] is not None:
-            conditions.append(f"mime {term['op']} ?")
-            values.append(term["mime"])
-        else:
-            conditions.append(f"trashed = {int(term['trashed'] == 'true')}")
-    return " AND ".join(conditions), values
-
-
 def _described(file: File, fields: str | None) -> dict[str, Any]:
+    return _selected(_whole(file), fields or DEFAULT_FIELDS, "File")
+
+
+def _selected(resource: dict[str, Any], fields: str, schema: str) -> dict[str, Any]:
+    try:
+        picked: dict[str, Any] = selected(resource, fields, schema)
+    except InvalidFields as exc:
+        raise ApiError(400, "invalidParameter", f"Invalid field selection {exc}") from None
+    return picked
+
+
+def _whole(file: File) -> dict[str, Any]:
     whole: dict[str, Any] = {
         "kind": "drive#file",
         "id": file.id,
@@ -355,12 +356,12 @@ def _described(file: File, fields: str | None) -> dict[str, Any]:
         "mimeType": file.mime,
         "parents": [file.parent],
         "trashed": file.trashed,
+        "createdTime": file.created,
+        "modifiedTime": file.modified,
     }
     if file.mime != FOLDER:
         whole |= {"size": str(file.size), "md5Checksum": file.md5, "sha256Checksum": file.sha256}
-    if fields == "*":
-        return whole
-    return {name: whole[name] for name in (fields or DEFAULT_FIELDS).split(",") if name in whole}
+    return whole
 
 
 def _gap() -> Response:

@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS refresh_tokens (token TEXT PRIMARY KEY, client TEXT, 
 CREATE TABLE IF NOT EXISTS access_tokens (token TEXT PRIMARY KEY, account TEXT, scopes TEXT, expires REAL);
 CREATE TABLE IF NOT EXISTS ids (id TEXT PRIMARY KEY, account TEXT);
 CREATE TABLE IF NOT EXISTS files (id TEXT PRIMARY KEY, account TEXT, name TEXT, parent TEXT, mime TEXT, size INTEGER,
-    md5 TEXT, sha256 TEXT, blob TEXT, trashed INTEGER DEFAULT 0, created REAL);
+    md5 TEXT, sha256 TEXT, blob TEXT, trashed INTEGER DEFAULT 0, created REAL, modified TEXT);
 CREATE TABLE IF NOT EXISTS sessions (id TEXT PRIMARY KEY, account TEXT, wanted TEXT, size INTEGER, persisted INTEGER,
     blob TEXT, finished TEXT);
 """
@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS sessions (id TEXT PRIMARY KEY, account TEXT, wanted T
 
 @dataclass
 class File:
-    """A file or folder in somebody's Drive."""
+    """A file or folder in somebody's Drive; times are as Drive writes them, in UTC."""
 
     id: str
     name: str
@@ -43,6 +43,8 @@ class File:
     sha256: str
     blob: str
     trashed: bool
+    created: str
+    modified: str
 
 
 @dataclass
@@ -142,22 +144,23 @@ class Store:
 
     def search(self, account: str, where: str, *values: Any) -> list[File]:
         rows = self.run(
-            "SELECT id, name, parent, mime, size, md5, sha256, blob, trashed FROM files "
+            "SELECT id, name, parent, mime, size, md5, sha256, blob, trashed, created, modified FROM files "
             f"WHERE account = ? AND {where} ORDER BY created, rowid",
             account,
             *values,
         )
-        return [File(*row[:8], bool(row[8])) for row in rows]
+        return [File(*row[:8], bool(row[8]), _written(row[9]), row[10] or _written(row[9])) for row in rows]
 
     def put(self, account: str, wanted: dict[str, Any], blob: str, size: int) -> File:
         """Make a file or folder; the caller has checked that its id is free."""
         digest = self.digest(blob, size) if blob else None
         file_id = wanted.get("id") or self.new_id(account)
         self.run(
-            "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+            "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
             file_id, account, wanted.get("name", "Untitled"), (wanted.get("parents") or ["root"])[0],
             wanted.get("mimeType", "application/octet-stream"), size, digest.md5.hexdigest() if digest else "",
             digest.sha256.hexdigest() if digest else "", blob, time.time(),
+            wanted.get("modifiedTime"),
         )  # fmt: skip
         made = self.file(account, file_id)
         assert made is not None
@@ -172,3 +175,7 @@ class Store:
 
     def used(self, account: str) -> int:
         return int(self.run("SELECT coalesce(sum(size), 0) FROM files WHERE account = ?", account)[0][0])
+
+
+def _written(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(seconds))

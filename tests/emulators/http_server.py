@@ -131,7 +131,7 @@ class EmulatorServer(ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(self, emulator: Emulator, port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(("127.0.0.1", port), Handler)
         self.emulator = emulator
         self.faults = FaultScript()
         self.log: list[dict[str, Any]] = []
@@ -182,8 +182,11 @@ class EmulatorServer(ThreadingHTTPServer):
             thread.join(timeout=10)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """One connection's requests. `scheme` is what the client thinks that it speaks."""
+
     protocol_version = "HTTP/1.1"
+    scheme = "http"
     disable_nagle_algorithm = True
     rbufsize = 1 << 16
     server: EmulatorServer
@@ -203,7 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
                 chunked=self.headers.get("Transfer-Encoding", "").lower() == "chunked",
                 cut_at=fault.cut_body_at if fault else None,
             ),
-            base=f"http://{self.headers.get('Host', '')}",
+            base=f"{self.scheme}://{self.headers.get('Host', '')}",
             persist_limit=fault.persist if fault else None,
         )
         response: Response | None = None

@@ -25,11 +25,11 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
-from xml.sax.saxutils import escape
 
 from tests.emulators.faults import Fault
 from tests.emulators.http_server import EmulatorServer, Request, Response
-from tests.emulators.s3_auth import S3Error, signer, xml
+from tests.emulators.s3_auth import S3Error, signer
+from tests.emulators.s3_listing import listing
 from tests.emulators.s3_store import Object, Store
 from tests.emulators.s3_uploads import Uploads, object_headers
 
@@ -115,22 +115,9 @@ class S3Emulator:
         _require(granted, "s3:ListBucket")
         if request.method == "HEAD":
             return Response(200, {"x-amz-bucket-region": self.region})
-        if request.method != "GET" or request.arg("list-type") != "2":
+        if request.method != "GET":
             raise S3Error(501, "NotImplemented", "This is not emulated.")
-        prefix, most = request.arg("prefix") or "", int(request.arg("max-keys") or 1000)
-        after = request.arg("continuation-token") or request.arg("start-after") or ""
-        found = [one for one in self.store.listed(bucket) if one.key.startswith(prefix) and one.key > after]
-        more = len(found) > most
-        shown = found[:most]
-        entries = "".join(
-            f"<Contents><Key>{escape(one.key)}</Key><Size>{one.size}</Size><ETag>&quot;{one.etag}&quot;</ETag></Contents>"
-            for one in shown
-        )
-        token = f"<NextContinuationToken>{escape(shown[-1].key)}</NextContinuationToken>" if more and shown else ""
-        return xml(
-            f"<ListBucketResult><Name>{bucket}</Name><Prefix>{escape(prefix)}</Prefix><KeyCount>{len(shown)}</KeyCount>"
-            f"<MaxKeys>{most}</MaxKeys><IsTruncated>{str(more).lower()}</IsTruncated>{token}{entries}</ListBucketResult>"
-        )
+        return listing(request, bucket, self.store.listed(bucket))
 
     def _multipart(self, request: Request, bucket: str, key: str, upload: str, granted: list[str]) -> Response:
         match request.method:
