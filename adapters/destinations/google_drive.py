@@ -110,7 +110,8 @@ class DriveDestination:
         with classified():
             if upload.size == 0 and file_id not in self._finished and self._by_id(file_id) is None:
                 self._whole(upload, file_id, b"")
-            arrived = self._finished.pop(file_id, None) or self._there(upload, file_id)
+            made = self._finished.pop(file_id, None)
+            arrived = made or self._there(upload, file_id)
             if arrived is None and (url := session.state.get("url")):
                 match self._uploads.status(url, upload):
                     case Finished(resource):
@@ -122,7 +123,8 @@ class DriveDestination:
             if arrived is None:
                 raise RetryLater("Google Drive does not know the upload any more; it begins anew.")
             self._must_be_ours(upload, arrived)
-            return self._alone(upload, arrived) if session.state.get("url") else arrived
+            at_once = made is not None and not session.state.get("url")
+            return arrived if at_once else self._alone(upload, arrived)
 
     def remove(self, arrived: Arrived) -> None:
         """See the port."""
@@ -236,7 +238,8 @@ class DriveDestination:
             raise
 
     def _alone(self, upload: Upload, arrived: Arrived) -> Arrived:
-        """Had another file of that name come during a long upload, ours makes way. Raises GiveUp when it differs."""
+        """Had another file of that name come during a long upload, or between an attempt that made ours without our
+        hearing of it and this one, ours makes way. Raises GiveUp when it differs."""
         others = [one for one in self._named(upload) if one["id"] != arrived.remote_id]
         if not others:
             return arrived
