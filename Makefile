@@ -6,7 +6,7 @@ PORT ?= 8000
 # of the archive that `make bench` measures
 FRAMES ?= 500000
 
-.PHONY: demo up test conformance-venvs venv lint types layers check bench fuzz clean
+.PHONY: demo up test conformance-venvs venv lint types layers check bench fuzz one-object four-workers clean
 
 venv: $(VENV)/.ready
 
@@ -45,6 +45,14 @@ bench: venv
 
 fuzz: venv
 	$(BIN)/python -m tests.fuzz
+
+# Uploads under faults, crashes and races, at every step of each provider's; the suite has a selection.
+one-object: venv
+	ONE_OBJECT_TIMES=20 $(BIN)/python -m pytest -n 2 tests/property/test_one_object.py
+
+# 2 000 transfers shared by four workers, of which one is killed and one cut off from the database for a minute.
+four-workers: venv
+	$(BIN)/python -m tests.soak
 
 clean:
 	rm -rf $(VENV) .conformance demo-data build *.egg-info

@@ -220,7 +220,10 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
             session = destination.begin(upload, self._saved_session(transfer_id))
             kept = destination.keeps_session or upload.size > destination.chunk_size
             if kept:
-                self._save_session(transfer_id, session)
+                self._save_session(transfer_id, attempt, session)
+            if destination.keeps_session and not self._is_ours(transfer_id, attempt):
+                # Whoever took over may not have seen what was reserved here, and have reserved something else.
+                self._leave(transfer_id, destination, upload, session)
             pace = Pace(self.log, self.limits, config, self.wait)
             session = self._send(transfer_id, attempt, destination, upload, session, source, pace)
             arrived = destination.finish(upload, session)
@@ -269,7 +272,7 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
             self.tell_progress(Sent(transfer_id, attempt, session.offset, upload.size))
             if session.offset - saved >= CHECKPOINT_BYTES and session.offset < upload.size:
                 saved = session.offset
-                self._save_session(transfer_id, session)
+                self._save_session(transfer_id, attempt, session)
                 self._checkpoint(transfer_id, attempt, saved, destination, upload, session)
         return session
 
@@ -286,8 +289,10 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
         return state.status == "in_progress" and state.attempts == attempt
 
     def _leave(self, transfer_id: str, destination: Destination, upload: Upload, session: Session) -> NoReturn:
-        if self._load(transfer_id).status == "cancelled":
+        status = self._load(transfer_id).status
+        if status == "cancelled":
             destination.abandon(upload, session)
+        if status in ("cancelled", "completed"):
             self.vault.shred(_session_owner(transfer_id))
         raise _Cancelled
 
@@ -375,12 +380,21 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
         return Cause(actor=self.worker, via="worker", correlation=correlation)
 
     def _saved_session(self, transfer_id: str) -> Session | None:
-        sealed = self.vault.get(_session_owner(transfer_id)).get("session")
-        return msgspec.json.decode(sealed, type=Session) if sealed else None
+        """That of the latest attempt which kept one."""
+        sealed = self.vault.get(_session_owner(transfer_id))
+        if not sealed:
+            return None
+        return msgspec.json.decode(sealed[max(sealed, key=_attempt_of)], type=Session)
 
-    def _save_session(self, transfer_id: str, session: Session) -> None:
+    def _save_session(self, transfer_id: str, attempt: int, session: Session) -> None:
+        """Each attempt under its own name: one that was overtaken doesn't overwrite what its successor has kept."""
         state = json.dumps({"offset": session.offset, "state": dict(session.state)})
-        self.vault.put(_session_owner(transfer_id), {"session": state})
+        self.vault.put(_session_owner(transfer_id), {f"session-{attempt}": state})
+
+
+def _attempt_of(name: str) -> int:
+    """Of a session's name in the vault; an earlier program kept one for all attempts."""
+    return int(name.partition("-")[2] or 0)
 
 
 def _session_owner(transfer_id: str) -> str:

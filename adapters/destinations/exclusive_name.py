@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from contextlib import suppress
 
 _RENAME_NOREPLACE = 1
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
@@ -26,7 +27,13 @@ def move_without_replacing(directory: int, old: str, new: str) -> None:
             raise
         _rename_noreplace(directory, old, new)
     else:
-        os.unlink(old, dir_fd=directory)
+        unlink_if_there(directory, old)
+
+
+def unlink_if_there(directory: int, name: str) -> None:
+    """Remove a file that another worker may have removed meanwhile. Raises OSError for any other reason."""
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=directory)
 
 
 def _rename_noreplace(directory: int, old: str, new: str) -> None:

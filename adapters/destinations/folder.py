@@ -3,6 +3,9 @@
 A file is written under a hidden name beside its place (`.<name>.<digest>.part`), fsynced, read back and hashed, and
 only then named. A crash at any point leaves either the hidden file, from which the next attempt goes on, or the
 finished one.
+
+Two workers may write one file at the same time, after one of them was thought dead. They write the same bytes to the
+same places, so nothing that is written is ever cut off: the hidden file may be the delivered one by now.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from pathlib import Path
 
 from adapters.destinations import folder_tree
 from adapters.destinations.connection_test import run_checks, write_and_remove
-from adapters.destinations.exclusive_name import move_without_replacing
+from adapters.destinations.exclusive_name import move_without_replacing, unlink_if_there
 from adapters.destinations.folder_errors import classified
 from adapters.destinations.hash_match import settled, verify
 from application.ports.destination import Arrived, Check, Session, Upload
@@ -27,6 +30,7 @@ _WRITE = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
 """O_NONBLOCK, so that a named pipe laid in our way can't stop the worker."""
 
 _BLOCK = 1 << 20
+_VANISHED = "The unfinished file has vanished; the upload starts anew."
 
 
 class FolderDestination:
@@ -69,16 +73,11 @@ class FolderDestination:
     def begin(self, upload: Upload, resume: Session | None) -> Session:
         """See the port. Goes on from the last whole chunk of the hidden file, whatever `resume` says of it."""
         with self._parent(upload) as (directory, _):
-            part = _open_part(directory, _part_name(upload))
-            try:
-                size = os.fstat(part).st_size
-                if resume is None or size > upload.size:
-                    size = 0
-                elif size != upload.size:
-                    size -= size % self.chunk_size
-                os.ftruncate(part, size)
-            finally:
-                os.close(part)
+            size = _open_part(directory, upload)
+        if resume is None:
+            size = 0
+        elif size != upload.size:
+            size -= size % self.chunk_size
         return Session(offset=size)
 
     def put(self, upload: Upload, session: Session, data: bytes) -> Session:
@@ -100,16 +99,18 @@ class FolderDestination:
             if not _exists(directory, hidden):
                 return self._finished_before(upload)
             _make_durable(directory, upload)
-            arrived = _hashed(directory, hidden, upload.path)
             try:
+                arrived = _hashed(directory, hidden, upload.path)
                 verify(upload, arrived)
                 move_without_replacing(directory, hidden, name)
             except ChecksumMismatch:
-                os.unlink(hidden, dir_fd=directory)
+                unlink_if_there(directory, hidden)
                 raise
+            except FileNotFoundError:  # another worker, thought dead or taking us for dead, has named or dropped it
+                raise RetryLater(_VANISHED) from None
             except FileExistsError:
                 arrived = _hashed(directory, name, upload.path)
-                os.unlink(hidden, dir_fd=directory)
+                unlink_if_there(directory, hidden)
                 settled(upload, arrived)
             folder_tree.sync(directory)
             return arrived
@@ -158,7 +159,7 @@ class FolderDestination:
     def _finished_before(self, upload: Upload) -> Arrived:
         arrived = self.find(upload)
         if arrived is None:
-            raise RetryLater("The unfinished file has vanished; the upload starts anew.")
+            raise RetryLater(_VANISHED)
         return settled(upload, arrived)
 
 
@@ -168,22 +169,25 @@ def _part_name(upload: Upload) -> str:
     return f".{name}.{digest}.part"
 
 
-def _open_part(directory: int, name: str) -> int:
+def _open_part(directory: int, upload: Upload) -> int:
+    """How large the hidden file is, made if need be."""
+    name = _part_name(upload)
     part = os.open(name, _WRITE | os.O_CREAT, 0o666, dir_fd=directory)
     found = os.fstat(part)
-    if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
-        return part
-    # A second name means that a crash came between naming the file and dropping this name: it is the delivered one.
     os.close(part)
-    os.unlink(name, dir_fd=directory)
-    return os.open(name, _WRITE | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=directory)
+    if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_size <= upload.size:
+        return found.st_size
+    # A second name means that a crash came between naming the file and dropping this name: it is the delivered one.
+    unlink_if_there(directory, name)
+    os.close(os.open(name, _WRITE | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=directory))
+    return 0
 
 
 def _existing_part(directory: int, upload: Upload) -> int:
     try:
         return os.open(_part_name(upload), _WRITE, dir_fd=directory)
     except FileNotFoundError:
-        raise RetryLater("The unfinished file has vanished; the upload starts anew.") from None
+        raise RetryLater(_VANISHED) from None
 
 
 def _write_all(file: int, data: bytes, offset: int) -> None:

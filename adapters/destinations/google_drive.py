@@ -34,7 +34,8 @@ class DriveDestination:
 
     Drive lets two files have one name, so a file's id is reserved before its first byte is sent and kept in the
     session's `state`: `{"id": …}`, with `url` of a resumable upload, a capability. Making it twice is then refused by
-    Drive, and what an earlier attempt has made is found by its id. `remote_id` is that id.
+    Drive, and what an earlier attempt has made is found by its id. With `found` the id is that of an equal file that
+    was there before, and is never removed. `remote_id` is that id.
     """
 
     keeps_session = True
@@ -84,7 +85,7 @@ class DriveDestination:
                 return self._resumed(upload, resume, known)
             there = self.find(upload)
             if there is not None:
-                return Session(offset=upload.size, state={"id": settled(upload, there).remote_id})
+                return _found(upload, there)
             return self._started(upload, self._account.new_id())
 
     def put(self, upload: Upload, session: Session, data: bytes) -> Session:
@@ -110,7 +111,8 @@ class DriveDestination:
         with classified():
             if upload.size == 0 and file_id not in self._finished and self._by_id(file_id) is None:
                 self._whole(upload, file_id, b"")
-            arrived = self._finished.pop(file_id, None) or self._there(upload, file_id)
+            made = self._finished.pop(file_id, None)
+            arrived = made or self._there(upload, file_id)
             if arrived is None and (url := session.state.get("url")):
                 match self._uploads.status(url, upload):
                     case Finished(resource):
@@ -122,7 +124,8 @@ class DriveDestination:
             if arrived is None:
                 raise RetryLater("Google Drive does not know the upload any more; it begins anew.")
             self._must_be_ours(upload, arrived)
-            return self._alone(upload, arrived) if session.state.get("url") else arrived
+            at_once = made is not None and not session.state.get("url")
+            return arrived if at_once or session.state.get("found") else self._alone(upload, arrived)
 
     def remove(self, arrived: Arrived) -> None:
         """See the port."""
@@ -164,14 +167,14 @@ class DriveDestination:
     def _resumed(self, upload: Upload, resume: Session, file_id: str) -> Session:
         there = self._by_id(file_id)
         if there is not None:
-            return Session(offset=upload.size, state={"id": file_id})
+            return Session(offset=upload.size, state={one: resume.state[one] for one in resume.state if one != "url"})
         if url := resume.state.get("url"):
             progress = self._uploads.status(url, upload)
             if not isinstance(progress, Lost):
                 return self._session(upload, resume, progress)
         elif (named := self.find(upload)) is not None:  # found by its name when it began
-            return Session(offset=upload.size, state={"id": settled(upload, named).remote_id})
-        return self._started(upload, file_id)
+            return _found(upload, named)
+        return self._started(upload, self._account.new_id() if resume.state.get("found") else file_id)
 
     def _session(self, upload: Upload, before: Session, progress: Progress) -> Session:
         match progress:
@@ -236,12 +239,18 @@ class DriveDestination:
             raise
 
     def _alone(self, upload: Upload, arrived: Arrived) -> Arrived:
-        """Had another file of that name come during a long upload, ours makes way. Raises GiveUp when it differs."""
+        """Had another file of that name come during a long upload, or between an attempt that made ours without our
+        hearing of it and this one, ours makes way. Raises GiveUp when it differs."""
         others = [one for one in self._named(upload) if one["id"] != arrived.remote_id]
         if not others:
             return arrived
         self.remove(arrived)
         return settled(upload, _arrived(upload, others[0]))
+
+
+def _found(upload: Upload, there: Arrived) -> Session:
+    """Nothing is to be sent. Raises GiveUp when it is another file."""
+    return Session(offset=upload.size, state={"id": settled(upload, there).remote_id, "found": True})
 
 
 def _equal(upload: Upload, arrived: Arrived) -> bool:

@@ -268,7 +268,25 @@ def test_of_two_files_with_the_name_the_equal_one_counts(harness: DriveHarness, 
     store = harness.drive.emulator.store
     (theirs,) = store.search(EMAIL, "name = ?", "image_001.fits")
     ours = store.put(EMAIL, {"name": "image_001.fits", "parents": [theirs.parent]}, store.new_blob(DATA), len(DATA))
-    assert deliver(destination, UPLOAD, DATA).remote_id == ours.id
+    session = destination.begin(UPLOAD, None)
+    assert destination.finish(UPLOAD, session).remote_id == ours.id
+    again = harness.open()
+    assert again.finish(UPLOAD, again.begin(UPLOAD, session)).remote_id == ours.id, "an interrupted attempt, too"
+    assert len(store.search(EMAIL, "name = ?", "image_001.fits")) == 2, "neither is removed"
+
+
+def test_s51_another_file_that_came_beside_ours_while_nobody_looked_makes_ours_give_way(
+    harness: DriveHarness, destination: Destination
+) -> None:
+    session = send(destination, UPLOAD, DATA, destination.begin(UPLOAD, None))
+    store = harness.drive.emulator.store
+    (ours,) = store.search(EMAIL, "name = ?", "image_001.fits")
+    theirs = store.put(EMAIL, {"name": "image_001.fits", "parents": [ours.parent]}, store.new_blob(b"x"), 1)
+    again = harness.open()
+    resumed = again.begin(UPLOAD, session)
+    with pytest.raises(GiveUp, match="Another file"):
+        again.finish(UPLOAD, resumed)
+    assert [one.id for one in store.search(EMAIL, "name = ?", "image_001.fits")] == [theirs.id]
 
 
 def test_s02_small_files_take_one_upload_call_and_large_ones_one_a_chunk(harness: DriveHarness) -> None:

@@ -431,7 +431,7 @@ def test_s49_a_resumed_upload_goes_on_from_what_the_provider_has(harbour: Harbou
     harbour.request()
     harbour.destination.script("put", None, None, RetryLater("The connection broke."))
     harbour.carry()
-    assert json.loads(harbour.vault.secrets[SESSION]["session"]) == {"offset": 0, "state": {"upload": "upload-1"}}
+    assert json.loads(harbour.vault.secrets[SESSION]["session-1"]) == {"offset": 0, "state": {"upload": "upload-1"}}
     harbour.destination.calls.clear()
     harbour.clock.forward(minutes=5)
     harbour.carry("w2")
@@ -444,12 +444,55 @@ def test_a_checkpoint_saves_where_the_upload_stands(harbour: Harbour, monkeypatc
     harbour.request()
     harbour.destination.script("put", None, None, None, RetryLater("The connection broke."))
     harbour.carry()
-    assert json.loads(harbour.vault.secrets[SESSION]["session"])["offset"] == 12
+    assert json.loads(harbour.vault.secrets[SESSION]["session-1"])["offset"] == 12
     harbour.clock.forward(minutes=5)
     harbour.carry()
     resumed = harbour.destination.resumed[-1]
     assert resumed is not None
     assert (resumed.offset, resumed.state) == (12, {"upload": "upload-1"})
+
+
+def test_s51_what_was_reserved_by_a_worker_that_lost_the_transfer_meanwhile_is_not_used(harbour: Harbour) -> None:
+    harbour.request()
+    harbour.destination.keeps_session = True
+
+    def another_takes_over_and_delivers() -> None:
+        harbour.happens(TransferInterrupted(attempt=1, reason="The worker was lost."))
+        harbour.carry("w2")
+
+    harbour.destination.script("begin", another_takes_over_and_delivers)
+    harbour.carry("w1")
+    assert harbour.destination.calls == ["begin", "begin", *["put"] * 8, "finish"], "the first sent nothing"
+    assert SESSION not in harbour.vault.secrets
+    assert harbour.status == "completed"
+
+
+def test_s51_a_worker_that_was_overtaken_does_not_replace_what_its_successor_has_kept(harbour: Harbour) -> None:
+    harbour.request()
+    harbour.destination.keeps_session = True
+
+    def another_takes_over_and_fails() -> None:
+        harbour.happens(TransferInterrupted(attempt=1, reason="The worker was lost."))
+        harbour.destination.script("put", RetryLater("The connection broke."))
+        harbour.carry("w2")
+
+    harbour.destination.script("begin", another_takes_over_and_fails)
+    harbour.carry("w1")
+    harbour.clock.forward(minutes=5)
+    harbour.carry("w3")
+    resumed = harbour.destination.resumed[-1]
+    assert resumed is not None
+    assert resumed.state == {"upload": "upload-1"}, "that of the second attempt, which came first to the provider"
+    assert harbour.status == "completed"
+
+
+def test_a_session_that_an_earlier_program_kept_is_gone_on_with(harbour: Harbour) -> None:
+    harbour.request()
+    harbour.destination.uploads["upload-0"] = DATA[:8]
+    harbour.vault.put(SESSION, {"session": json.dumps({"offset": 4, "state": {"upload": "upload-0"}})})
+    harbour.carry()
+    assert harbour.destination.calls.count("put") == 6
+    assert harbour.status == "completed"
 
 
 def test_a_lost_session_begins_anew(harbour: Harbour) -> None:
