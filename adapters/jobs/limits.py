@@ -13,6 +13,7 @@ import psycopg
 import structlog
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from adapters.jobs.lock_session import lock_session
 from application.fair_share import may_begin
 from application.ports.limits import Berth
 from domain.errors import RetryLater
@@ -134,7 +135,7 @@ class PostgresLimits:
 
     def _lock(self, berth: Berth) -> bool:
         if self._session is None or self._session.closed:
-            self._session = psycopg.connect(self._conninfo, autocommit=True)
+            self._session = lock_session(self._conninfo)
             for held in self._held:
                 self._session.execute("SELECT pg_try_advisory_lock(%s)", (lock_key(held),))
         row = self._session.execute("SELECT pg_try_advisory_lock(%s)", (lock_key(berth),)).fetchone()

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import psycopg
 
+from adapters.jobs.lock_session import lock_session
+
 NAMESPACE = 0x5F57  # the first of the two keys of all worker locks
 
 
@@ -30,7 +32,7 @@ class WorkerIdentity:
         self._connection.close()
 
     def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
-        connection = psycopg.connect(self._conninfo, autocommit=True)
+        connection = lock_session(self._conninfo)
         connection.execute("SELECT pg_advisory_lock(%s, %s)", (NAMESPACE, lock_key(self.name)))
         return connection
 
