@@ -73,6 +73,7 @@ OWN_API = Router(
         observations.create_observation,
         observations.change_destinations,
         observations.verify_copies,
+        observations.resubmit,
         observations.retry_failed,
         storage_configs.list_configs,
         storage_configs.config_detail,

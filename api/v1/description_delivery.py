@@ -61,6 +61,19 @@ def observations() -> list[Operation]:
         ),
         Operation(
             method="post",
+            path="/api/v1/observations/{observation}/resubmit",
+            tag="observations",
+            summary="Submit another observation like this one, with the destinations that it has now.",
+            parameters=one,
+            body=Body(ref("ResubmitBody"), example={"observation_id": 799390501}),
+            answers={
+                201: Answer("The new observation.", ref("Submitted")),
+                409: problem("The number was submitted before, or this one was never submitted."),
+            },
+            who="known",
+        ),
+        Operation(
+            method="post",
             path="/api/v1/observations/{observation}/retry-failed",
             tag="observations",
             summary="Queue all failed transfers of this observation's files again.",

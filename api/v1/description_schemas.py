@@ -7,7 +7,7 @@ from api.v1.deliveries import Delivered, DeliveryBody
 from api.v1.groups import GroupBody, MemberBody, NameBody, OwnerBody
 from api.v1.ingest import CalibrationReport
 from api.v1.mail_notices import MailForm
-from api.v1.observations import DestinationsBody, ObservationBody
+from api.v1.observations import DestinationsBody, ObservationBody, ResubmitBody
 from api.v1.previews import PreviewBody
 from api.v1.standing_deliveries import RuleBody, RuleCard, RulePatch
 from api.v1.storage_configs import ConfigBody, ConfigPatch
@@ -22,6 +22,7 @@ from projections.frames.thumbnails import ThumbnailRow
 _STRUCTS = (
     ObservationBody,
     DestinationsBody,
+    ResubmitBody,
     ConfigBody,
     ConfigPatch,
     PreviewBody,

@@ -13,7 +13,12 @@ from api.read_gate import HEADER
 from api.serving import AnyRequest, cause, in_thread, serving_of
 from api.v1.answers import body_of, json_answer, listing, window
 from application.commands.checks import check_observation
-from application.commands.observations import NewObservation, select_destinations, submit_observation
+from application.commands.observations import (
+    NewObservation,
+    resubmit_observation,
+    select_destinations,
+    submit_observation,
+)
 from application.commands.transfers import retry_failed_of_observation
 from application.permissions import must_be_known
 from domain.errors import NotFound
@@ -30,6 +35,12 @@ class ObservationBody(msgspec.Struct, forbid_unknown_fields=True):
     project: str = ""
     target: str = ""
     destinations: tuple[str, ...] = ()
+
+
+class ResubmitBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The number of the new one, where the scheduler has given it one."""
+
+    observation_id: int | None = None
 
 
 class DestinationsBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -104,6 +115,25 @@ async def change_destinations(request: AnyRequest, observation: FromPath[str]) -
     serving.gate.wrote(principal.username, position)
     answer = {"id": observation, "destinations": body.destinations}
     return json_answer(answer, headers={HEADER: str(position)})
+
+
+@post("/observations/{observation:str}/resubmit")
+async def resubmit(request: AnyRequest, observation: FromPath[str]) -> Response[bytes]:
+    """Submit another observation like this one, with its destinations."""
+    serving = serving_of(request)
+    principal = await serving.viewer(request)
+    must_be_known(principal)
+    body = await body_of(request, ResubmitBody)
+    core = serving.core
+    why = cause(principal, "api", f"like observation {observation}")
+    made, new = await in_thread(
+        resubmit_observation, core.log, core.clock, why, principal, observation, new_id("obs"), body.observation_id
+    )
+    position = await in_thread(core.log.head)
+    serving.gate.wrote(principal.username, position)
+    answer = {**msgspec.structs.asdict(new), "id": made, "owner": principal.username}
+    del answer["code"]
+    return json_answer(answer, status=201, headers={HEADER: str(position)})
 
 
 @post("/observations/{observation:str}/retry-failed", status_code=200)

@@ -11,7 +11,7 @@ from application.ports.clock import Clock
 from application.ports.event_log import EventLog
 from application.transact import transact
 from domain import observations, storage_configs
-from domain.errors import Forbidden, InvalidInput
+from domain.errors import Forbidden, InvalidInput, NotAllowedNow
 from domain.event import Cause
 from domain.groups import Group
 
@@ -54,6 +54,31 @@ def submit_observation(log: EventLog, clock: Clock, cause: Cause, principal: Pri
         now=clock.now(),
     )
     return observation_id
+
+
+def resubmit_observation(
+    log: EventLog,
+    clock: Clock,
+    cause: Cause,
+    principal: Principal,
+    observation_id: str,
+    code: str,
+    number: int | None = None,
+) -> tuple[str, NewObservation]:
+    """Submit another observation like one that the principal may change, with the destinations that it has now, and
+    return its id and what was submitted (S35). Raises NotFound, Forbidden, and as `submit_observation`."""
+    like = change_observation(log, principal, observation_id)
+    if not like.submitted:
+        raise NotAllowedNow(f"The observation {observation_id} was only found in a frame's header; submit it first.")
+    new = NewObservation(
+        name=like.name,
+        code=code,
+        observation_id=number,
+        project=like.project,
+        target=like.target,
+        destinations=like.destinations,
+    )
+    return submit_observation(log, clock, cause, principal, new), new
 
 
 def select_destinations(

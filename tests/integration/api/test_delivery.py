@@ -121,6 +121,29 @@ def test_a_wrong_bucket_fails_at_once_with_its_reason(site: Site, gcs: RunningGc
     assert site.user.post(f"/api/v1/storage-configs/{config}/retry-failed").json() == {"retried": []}
 
 
+def test_s35_resubmitting_makes_a_new_observation_with_the_same_destinations(site: Site, gcs: RunningGcs) -> None:
+    config = create(site.admin, gcs_body(gcs))
+    number, again = 1_700_000_101, 1_700_000_102
+    first = {"name": "M31 in V", "observation_id": number, "target": "M31", "destinations": [config["id"]]}
+    assert site.admin.post("/api/v1/observations", json=first).status_code == 201
+    made = site.admin.post(f"/api/v1/observations/{number}/resubmit", json={"observation_id": again})
+    assert made.status_code == 201, made.text
+    body = made.json()
+    assert {name: body[name] for name in ("name", "target", "destinations")} == {
+        name: first[name] for name in ("name", "target", "destinations")
+    }
+    assert body["id"] == str(again)
+    unnumbered = site.admin.post(f"/api/v1/observations/{number}/resubmit", json={}).json()
+    assert unnumbered["id"] not in (str(number), str(again))
+    site.settle()
+    assert site.admin.get(f"/api/v1/observations/{again}").json()["destinations"] == [config["id"]]
+    taken = site.admin.post(f"/api/v1/observations/{number}/resubmit", json={"observation_id": again})
+    assert taken.status_code == 409
+    stranger = site.client(site.new_user(f"stranger-{number}"))
+    assert stranger.post(f"/api/v1/observations/{number}/resubmit", json={}).status_code == 404
+    assert site.anonymous.post(f"/api/v1/observations/{number}/resubmit", json={}).status_code == 401
+
+
 def test_s47_all_failed_transfers_of_an_observation_are_retried_in_one_call(site: Site, gcs: RunningGcs) -> None:
     bodies = [gcs_body(gcs) for _ in range(2)]
     buckets = [body["credentials"]["bucket"] for body in bodies]
