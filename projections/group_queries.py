@@ -31,6 +31,18 @@ def configs_of(viewer: Principal, *, managed: bool) -> tuple[str, list[Any]]:
     )
 
 
+def changed_observations_of(viewer: Principal) -> tuple[str, list[Any]]:
+    """A condition on `o` (an observation) that holds for those the viewer may change, with its parameters."""
+    if viewer.is_superuser:
+        return "true", []
+    member = (
+        "SELECT 1 FROM read_groups.member m JOIN read_groups.party p ON p.kind = m.kind AND p.id = m.party "
+        "WHERE m.kind = 'project' AND m.party = o.project AND m.username = %s AND NOT p.deleted "
+        "AND m.permissions && '{can_edit}'::text[]"
+    )
+    return f"(o.owner = %s OR EXISTS ({member}))", [viewer.username, viewer.username]
+
+
 def observations_of(viewer: Principal) -> tuple[str, list[Any]]:
     """A condition on `o` (an observation) that holds for those the viewer may see
     (application/permissions.observation_access), with its parameters."""

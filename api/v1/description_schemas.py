@@ -56,6 +56,7 @@ def schemas() -> dict[str, Schema]:
             "status": {"type": "string", "enum": list(STATUSES)},
             "held": TRUTH,
             "attempts": WHOLE,
+            "actions": array(TEXT),
             "failures": WHOLE,
             "next_attempt_at": nullable(MOMENT),
             "bytes_sent": nullable(WHOLE),
@@ -99,7 +100,7 @@ def schemas() -> dict[str, Schema]:
                 "metadata": {
                     "type": "string",
                     "contentMediaType": "application/json",
-                    "description": "Header keys with their values, they win over the file's own.",
+                    "description": "Header keys with their values; they win over the file's own.",
                 },
             },
             "observation",
@@ -126,6 +127,7 @@ def schemas() -> dict[str, Schema]:
                 "enabled": TRUTH,
                 "comment": TEXT,
                 "credentials_set": array(TEXT),
+                "actions": array(TEXT),
                 "created_at": MOMENT,
                 "transfers": {"type": "object", "additionalProperties": WHOLE},
             }

@@ -14,6 +14,7 @@ import pytest
 from domain.groups import PERMISSIONS
 from tests.integration.api.deliveries import create, folder_body, observe
 from tests.integration.api.test_own_ingest import is_problem
+from tests.records import fits_bytes, new_name
 from tests.site import Site
 
 CONFIGS = "/api/v1/storage-configs"
@@ -90,6 +91,10 @@ def test_s07_s08_those_who_manage_a_groups_storage_create_edit_test_and_delete(
     assert created.status_code == expected(scene, role, 201), created.text
     if created.status_code != 201:
         assert site.events() == before
+    seen = client.get(f"{CONFIGS}/{create(scene.clients['owner'], scene.body())['id']}")
+    if seen.status_code == 200:
+        mighty = ["edit", "test", "retry-failed", "clear-failed", "verify", "delete"]
+        assert seen.json()["actions"] == ["select", *(mighty if role in MANAGING[kind] else [])], "S63"
     for call, (ask, allowed) in CALLS.items():
         config = create(scene.clients["owner"], scene.body())
         before = site.events()
@@ -169,8 +174,6 @@ def test_s10_any_number_of_destinations_of_all_scopes_is_allowed(site: Site, sce
 
 
 def test_s31_a_project_gives_its_name_to_the_path(site: Site, scenes: dict[str, Scene]) -> None:
-    from tests.records import fits_bytes, new_name
-
     scene = scenes["project"]
     owner = scene.clients["owner"]
     config = create(owner, scene.body(path_template="$PROJECT", destination_path="/fits-data"))
@@ -190,6 +193,11 @@ def test_s62_an_observation_is_seen_by_who_may_view_its_project_and_changed_by_w
     client = scene.clients[role]
     number = observe(scene.clients["can_edit"], project=scene.id)
     site.settle()
+    config = create(scene.clients["owner"], scene.body())
+    destinations = {"destinations": [config["id"]]}
+    assert scene.clients["can_edit"].patch(f"/api/v1/observations/{number}", json=destinations).status_code == 200
+    site.ingest(fits_bytes(), f"{new_name()}.fits", observation=str(number))
+    site.settle()
     detail = client.get(f"/api/v1/observations/{number}")
     changed = client.patch(f"/api/v1/observations/{number}", json={"destinations": []})
     retried = client.post(f"/api/v1/observations/{number}/retry-failed")
@@ -201,6 +209,9 @@ def test_s62_an_observation_is_seen_by_who_may_view_its_project_and_changed_by_w
     changes = role in ("can_edit", "owner", "superuser")
     views = changes or role == "can_view"
     assert detail.status_code == (200 if views else 404)
+    if views:
+        (transfer,) = detail.json()["transfers"]
+        assert bool(transfer["actions"]) is changes
     assert retried.status_code == (200 if changes else 403 if views else 404)
     assert changed.status_code == (200 if changes else 403 if views else 404)
     assert checked.status_code == (202 if changes else 403 if views else 404)
