@@ -11,7 +11,7 @@ from psycopg_pool import ConnectionPool
 from adapters.event_store.reaching import reaching
 from application.ports.webhooks import Delivery
 
-LEASE = timedelta(minutes=2)
+LEASE = timedelta(seconds=45)
 """How long after the start of an attempt of which nothing was heard the next is due; an attempt takes some 25 s at
 most."""
 
