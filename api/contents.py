@@ -72,6 +72,28 @@ def part_of(core: Core, file: StoredFile, start: int, end: int) -> Generator[byt
         yield from Part(source, start, end).pieces()
 
 
+async def begun(
+    serving: Serving, file: StoredFile, viewer: Principal, pieces: Generator[bytes, None, None]
+) -> Generator[bytes, None, None]:
+    """The same pieces, with the file open and the first one there: a file that is deleted at this moment is told as
+    gone, not as an answer that breaks off. Raises as `measured`."""
+    try:
+        first = await in_thread(next, pieces, None)
+    except NotFound:
+        await _tell_of_deletion(serving, file, viewer)
+        raise
+    return _from(first, pieces)
+
+
+def _from(first: bytes | None, others: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
+    try:
+        if first is not None:
+            yield first
+            yield from others
+    finally:
+        others.close()
+
+
 async def sent(pieces: Generator[bytes, None, None]) -> AsyncIterator[bytes]:
     """The pieces as an answer's body: each is made off the event loop, and the last one's file is closed also when the
     client goes away."""
@@ -98,10 +120,15 @@ async def measured(serving: Serving, file: StoredFile, form: Form, viewer: Princ
     try:
         return await in_thread(size_of, serving.core, file, form)
     except NotFound:
-        if await serving.gate.catch_up():
-            now = serving.core.clock.now()
-            await must_be_kept(serving, await serving.files.version(file.version_id, now) or file, viewer)
+        await _tell_of_deletion(serving, file, viewer)
         raise
+
+
+async def _tell_of_deletion(serving: Serving, file: StoredFile, viewer: Principal) -> None:
+    """Raise NotFound with the reason where the file's deletion is why it isn't there."""
+    if await serving.gate.catch_up():
+        now = serving.core.clock.now()
+        await must_be_kept(serving, await serving.files.version(file.version_id, now) or file, viewer)
 
 
 async def must_be_kept(serving: Serving, file: StoredFile, viewer: Principal) -> None:

@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Stream
 
 from adapters.file_store.disposition import attachment
-from api.contents import measured, must_be_kept, part_of, sent
+from api.contents import begun, measured, must_be_kept, part_of, sent
 from api.links import LINK_SECONDS, is_signed
 from api.representation import Representation, Selection, select
 from api.serving import AnyRequest, Serving, in_thread, serving_of
@@ -35,7 +35,7 @@ async def download(
     selection, headers = await _selected(serving, request, file, viewer)
     if selection.status not in (200, 206):
         return Response(b"", status_code=selection.status, headers=headers)
-    pieces = part_of(serving.core, file, selection.start, selection.end)
+    pieces = await begun(serving, file, viewer, part_of(serving.core, file, selection.start, selection.end))
     return Stream(sent(pieces), status_code=selection.status, media_type=KIND, headers=headers)
 
 

@@ -12,7 +12,7 @@ from litestar.params import FromPath
 from litestar.response import Stream
 
 from adapters.file_store.disposition import attachment
-from api.contents import Form, measured, must_be_kept, pieces_of, sent
+from api.contents import Form, begun, measured, must_be_kept, pieces_of, sent
 from api.links import is_signed
 from api.ocs.answers import NotVisible, detail
 from api.serving import AnyRequest, Serving, serving_of
@@ -66,4 +66,5 @@ async def _answer(serving: Serving, file: StoredFile, form: Form, viewer: Princi
     headers = {"Content-Length": str(size)}
     if form == "catalogue":
         headers["Content-Disposition"] = attachment(f"{file.basename}-catalog.fits")
-    return Stream(sent(pieces_of(serving.core, file, form)), media_type="application/octet-stream", headers=headers)
+    pieces = await begun(serving, file, viewer, pieces_of(serving.core, file, form))
+    return Stream(sent(pieces), media_type="application/octet-stream", headers=headers)

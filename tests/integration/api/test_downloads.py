@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from api import contents
 from api.links import LINK_SECONDS
 from tests.integration.api.packed_files import packed
 from tests.records import FUTURE, fits_bytes, new_name
@@ -157,6 +158,26 @@ def test_x08_a_file_that_the_store_lost_is_404_with_a_sentence(site: Site) -> No
     path.unlink()
     answer = site.anonymous.get(frame["url"])
     assert (answer.status_code, answer.json()) == (404, {"detail": "The file is no longer in the file store."})
+
+
+def test_x08_a_file_that_goes_while_the_answer_is_made_is_404_not_an_answer_that_breaks_off(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, name = fits_bytes(), new_name()
+    frame = site.ingest(data, f"{name}.fits")
+    measure = contents.size_of
+
+    def measure_and_lose(*arguments: Any) -> int:
+        size = measure(*arguments)
+        for path in site.files():
+            if name in path.name:
+                path.unlink()
+        return size
+
+    monkeypatch.setattr(contents, "size_of", measure_and_lose)
+    answer = site.anonymous.get(frame["url"])
+    assert answer.status_code == 404
+    assert "no longer" in answer.json()["detail"]
 
 
 def test_x08_a_client_that_goes_away_leaves_no_file_open(site: Site) -> None:
