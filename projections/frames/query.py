@@ -150,9 +150,12 @@ class FrameQueries:
     async def related_to_arrival(
         self, basename: str, names: Sequence[str], viewer: Principal, now: datetime
     ) -> list[int]:
-        """The ids of the frames related to one that has just been archived, of those that the viewer may see."""
+        """The ids of the frames that one names which has just been archived, of those that the viewer may see."""
+        others = [name for name in names if name != basename]
+        if not others:
+            return []
         async with self._pool.connection() as connection:
-            return await related_to_arrival(connection, basename, names, viewer, now)
+            return await related_to_arrival(connection, others, viewer, now)
 
     async def linked(self, frame_id: int) -> list[str]:
         """The names of all frames that are linked to this one, whoever may see them."""

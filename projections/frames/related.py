@@ -29,18 +29,11 @@ async def related_of(
 
 
 async def related_to_arrival(
-    connection: Connection, basename: str, names: Sequence[str], viewer: Principal, now: datetime
+    connection: Connection, names: Sequence[str], viewer: Principal, now: datetime
 ) -> list[int]:
-    """The same for a frame that was archived a moment ago and may not be in the read model yet: the frames that it
-    names, and those that name it."""
-    where = Where(
-        [
-            "f.id IN (SELECT id FROM read_frames.frame WHERE basename = ANY(%s) UNION "
-            "SELECT frame_id FROM read_frames.waiting WHERE basename = %s UNION SELECT other_id FROM read_frames.link "
-            "WHERE frame_id = (SELECT id FROM read_frames.frame WHERE basename = %s))"
-        ],
-        [[name for name in names if name != basename], basename, basename],
-    )
+    """Ids of the frames that an arrival names, of those that are there and that the viewer could open. Frames that name
+    the arrival aren't looked for: that made each ingest half as fast."""
+    where = Where(["f.basename = ANY(%s)"], [list(names)])
     visible_to(viewer, now, where)
     rows = await fetch(
         connection, f"SELECT f.id FROM read_frames.frame f {where.sql()} ORDER BY f.id", where.parameters

@@ -125,20 +125,6 @@ def test_c05_related_names_are_linked_both_ways_and_only_grow(site: Site) -> Non
     assert len(related(child["id"])) == 3
 
 
-def test_c05_the_answer_lists_the_related_frames_that_are_there_both_ways(site: Site) -> None:
-    early, late, own = site.post(record()), new_name(), new_name()
-    assert early["related_frames"] == []
-    site.settle()
-    child = site.post(record(basename=own, related_frame_filenames=[early["basename"], late, own]))
-    assert child["related_frames"] == [early["id"]], "itself and what isn't there are skipped"
-    site.settle()
-    arrived = site.post(record(basename=late))
-    assert arrived["related_frames"] == [child["id"]]
-    site.settle()
-    again = site.post(record(basename=early["basename"]))
-    assert again["related_frames"] == [child["id"]]
-
-
 def test_c06_a_name_that_is_only_mentioned_is_nowhere_until_its_file_arrives(site: Site) -> None:
     name = new_name()
     site.post(record(related_frame_filenames=[name]))
