@@ -13,9 +13,9 @@ import msgspec
 
 from adapters.destinations.folder import FolderDestination
 from adapters.destinations.folder_ids import FolderIds
-from adapters.destinations.public_addresses import Network
 from adapters.destinations.s3_options import check_options
 from adapters.destinations.shared_accounts import SharedAccounts
+from adapters.public_internet import Network
 from application.ports.destination import Destination
 from domain.errors import InvalidInput
 from domain.storage_configs import Provider, StorageConfig

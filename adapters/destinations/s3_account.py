@@ -20,8 +20,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
-from adapters.destinations.public_addresses import Network, may_call
+from adapters.destinations.endpoint_addresses import may_call
 from adapters.destinations.s3_errors import code_of
+from adapters.public_internet import Network
 from domain.errors import GiveUp
 
 _UNKNOWN_HEADER = {"NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedArgument"}

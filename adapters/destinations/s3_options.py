@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
-from adapters.destinations.public_addresses import Network, as_numbers, may_call
+from adapters.destinations.endpoint_addresses import as_numbers, may_call
+from adapters.public_internet import Network
 from domain.errors import InvalidInput
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")

@@ -17,7 +17,8 @@ from urllib.parse import SplitResult, urlsplit
 
 import structlog
 
-from adapters.webhooks.addresses import Address, Allowed, may_reach
+from adapters.public_internet import Address
+from adapters.webhooks.addresses import Allowed, may_reach
 from domain.errors import GiveUp, InvalidInput, RetryLater
 
 logger = structlog.get_logger()

@@ -1,4 +1,4 @@
-"""adapters.destinations.public_addresses and s3_options: where a user's endpoint may lead."""
+"""adapters.destinations.endpoint_addresses and s3_options: where a user's endpoint may lead."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from adapters.destinations.public_addresses import may_call
+from adapters.destinations.endpoint_addresses import may_call
 from adapters.destinations.s3_options import check_options
 from domain.errors import InvalidInput
 
