@@ -84,8 +84,7 @@ def _begin_in(footprints: Sequence[Footprint], polygons: Outlines) -> list[bool]
     if len(polygons.starts) == 0 or not all(map(_sound, footprints)):
         return [False] * len(footprints)
     firsts = unit_vectors([footprint.coordinates[0][0] for footprint in footprints])
-    inside: list[bool] = locate(polygons, firsts).closed.any(axis=1).tolist()
-    return inside
+    return [bool(inside) for inside in locate(polygons, firsts).closed.any(axis=1)]
 
 
 def _sound(footprint: Footprint) -> bool:
