@@ -84,7 +84,7 @@ def _begin_in(footprints: Sequence[Footprint], polygons: Outlines) -> list[bool]
     if len(polygons.starts) == 0 or not all(map(_sound, footprints)):
         return [False] * len(footprints)
     firsts = unit_vectors([footprint.coordinates[0][0] for footprint in footprints])
-    return [bool(inside) for inside in locate(polygons, firsts).closed.any(axis=1)]
+    return [bool(inside.any()) for inside in locate(polygons, firsts).closed]
 
 
 def _sound(footprint: Footprint) -> bool:
