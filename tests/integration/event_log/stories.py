@@ -25,16 +25,18 @@ BY = Cause(actor="ada", via="api", correlation="c0ffee")
 class Story:
     """Writes events as the program does, with their claims."""
 
-    def __init__(self, log: PostgresEventLog) -> None:
+    def __init__(self, log: PostgresEventLog, number: int = 0) -> None:
         self.log = log
-        self.number = 0
+        self.number = number
+        self.headers: msgspec.Raw | None = None
 
     def frame(self, name: str = "") -> int:
         """A frame with one version."""
         self.number += 10
         name = name or f"frame-{self.number}"
         version = FrameVersion(id=self.number + 1, key=f"k{self.number}", md5=f"m{self.number}", extension=".fits")
-        headers = msgspec.Raw(msgspec.json.encode({"OBJECT": f"M{self.number}", "TEXT": "x" * 300}))
+        made_up = {"OBJECT": f"M{self.number}", "TEXT": "x" * 300}
+        headers = self.headers or msgspec.Raw(msgspec.json.encode(made_up))
         event = FileProcessed(
             frame_id=self.number, record=FrameRecord(basename=name), headers=headers, versions=(version,)
         )
