@@ -37,8 +37,9 @@ class Story:
         version = FrameVersion(id=self.number + 1, key=f"k{self.number}", md5=f"m{self.number}", extension=".fits")
         made_up = {"OBJECT": f"M{self.number}", "TEXT": "x" * 300}
         headers = self.headers or msgspec.Raw(msgspec.json.encode(made_up))
+        known = frames.fold(self.log.load(frames.stream_of(name)))
         event = FileProcessed(
-            frame_id=self.number, record=FrameRecord(basename=name), headers=headers, versions=(version,)
+            frame_id=known.id or self.number, record=FrameRecord(basename=name), headers=headers, versions=(version,)
         )
         return self._append(frames.stream_of(name), event, claims=frames.claims_of(version))
 
@@ -81,7 +82,7 @@ class Story:
         frame = frames.fold(self.log.load(frames.stream_of(name)))
         version = frame.newest
         assert version is not None
-        path = f"/data/{name}.fits"
+        path = f"/data/{name}~v{version.id}.fits"
         event = TransferRequested(
             id=f"v{version.id}-cfg-1",
             storage_config="cfg-1",
