@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import struct
 import threading
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -33,6 +32,9 @@ SEAL_SECONDS = 300.0
 """After so long fewer events are sealed too."""
 
 LOOK_SECONDS = 10.0
+AT_A_TIME = 20
+"""Seals of one look: an old log is sealed at 20 000 events a second and leaves the processor to others meanwhile."""
+
 BEGINNING = bytes(32)
 
 _PREFIX = b"starferry seal 1\n"
@@ -123,25 +125,24 @@ class Sealer:
         with reaching(), psycopg.connect(self._conninfo, autocommit=True) as connection:
             if connection.execute("SELECT pg_try_advisory_lock(%s)", (SEAL_LOCK,)).fetchone() != (True,):
                 return 0
-            return self._seal(connection, self._is_due)
+            return self._seal(connection, self._is_due(connection), most=AT_A_TIME)
 
     def seal_all(self) -> int:
         """Seal up to the log's head now, after whoever is at it. Returns the number of seals. Raises RetryLater."""
         with reaching(), psycopg.connect(self._conninfo, autocommit=True) as connection:
             connection.execute("SELECT pg_advisory_lock(%s)", (SEAL_LOCK,))
-            return self._seal(connection, lambda _connection: True)
+            return self._seal(connection, True)
 
-    def _seal(self, connection: psycopg.Connection[Any], also_short: Callable[[psycopg.Connection[Any]], bool]) -> int:
+    def _seal(self, connection: psycopg.Connection[Any], short: bool, *, most: int | None = None) -> int:
         made = 0
         last = last_seal(connection)
         since, digest = (last.upto, last.digest) if last else (0, BEGINNING)
         head = _head(connection)
         if since > head:
             logger.error("the log ends before its last seal: run starferry events verify", sealed=since, head=head)
-        short = also_short(connection)
         if head - since < self._segment and not short:
             return 0
-        while not self._stopped.is_set() and (found := self._next(connection, since, head)):
+        while made != most and not self._stopped.is_set() and (found := self._next(connection, since, head)):
             upto, segment = found
             if segment.count < self._segment and not short:
                 break

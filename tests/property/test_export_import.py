@@ -7,7 +7,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import psycopg
-from adapters.sky.spherical_sky import SphericalSky
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from adapters.event_store.importing import Importer, alone
 from adapters.event_store.log import PostgresEventLog
 from adapters.event_store.numbers import BlockNumbers
 from adapters.event_store.seals import Sealer
+from adapters.sky.spherical_sky import SphericalSky
 from api.cli.event_import import ANNOUNCING
 from domain import frames
 from projections.frames.projection import FramesProjection

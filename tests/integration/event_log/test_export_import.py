@@ -23,6 +23,7 @@ from api.cli.event_import import ANNOUNCING
 from domain.errors import Conflict, InvalidInput
 from tests.contract.event_log_harness import commit, write
 from tests.integration.event_log.stories import Story, contents
+from tests.postgres import fresh_database
 
 BLOCK = 7
 
@@ -280,8 +281,6 @@ def test_anybody_can_read_it_without_this_program(kept: str, tmp_path: Path) -> 
 def test_a_body_that_cannot_stand_on_a_line_is_carried_as_text(
     empty: str, empty_log: PostgresEventLog, cluster: str, template: str, tmp_path: Path
 ) -> None:
-    from tests.postgres import fresh_database
-
     story = Story(empty_log)
     story.headers = msgspec.Raw(b'{"A":\n 1}')
     story.frame("a")
