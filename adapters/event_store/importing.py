@@ -291,5 +291,5 @@ def _header(path: Path) -> Header:
 def _another_log(position: int, stream: str) -> Conflict:
     return Conflict(
         f"The log here isn't a beginning of the one in the file: they differ at position {position} ({stream}). "
-        "Nothing was changed by this file from there on; import into an empty store."
+        "Nothing of the file was imported from there on; import into an empty store."
     )

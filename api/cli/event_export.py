@@ -57,7 +57,10 @@ def export(
         def planned() -> Header:
             if to is None and not streams:
                 core.sealer().seal_all()  # so that a later part can begin where this one ends
-            return exporter.plan(since, to, streams)
+            header = exporter.plan(since, to, streams)
+            if header.since != since:
+                console.print(f"It begins behind position {header.since}, where a seal ends.")
+            return header
 
         if stdout:
             trailer = exporter.write(planned(), sys.stdout.buffer)
