@@ -26,6 +26,7 @@ from adapters.event_store.dead_letters import PostgresDeadLetters
 from adapters.event_store.follow import Wakeup
 from adapters.event_store.log import PostgresEventLog
 from adapters.event_store.numbers import BlockNumbers
+from adapters.event_store.seals import Sealer
 from adapters.file_store.directory import DirectoryStore
 from adapters.file_store.dummy import DummyStore
 from adapters.file_store.hashing import Hasher
@@ -247,6 +248,10 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
     def wakeup(self) -> Wakeup:
         """What tells the two above that the log has grown."""
         return Wakeup(self.conninfo)
+
+    def sealer(self) -> Sealer:
+        """What seals the log now and then."""
+        return Sealer(self.conninfo)
 
     def ferry(self, worker: str) -> Ferry:
         """What carries transfers, in the name of `worker`."""

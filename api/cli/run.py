@@ -121,11 +121,13 @@ def run_projections(data: Path | None) -> None:
     stopped = Stop().on_signals()
     with opened(data) as core:
         runner, engine, wakeup = core.projection_runner(), core.policy_engine(), core.wakeup()
+        sealer = core.sealer()
         wakeup.on_growth(runner.wake)
         wakeup.on_growth(engine.wake)
         threads = [
             threading.Thread(target=runner.run, name="projections"),
             threading.Thread(target=lead, args=(core.conninfo, POLICY_LOCK, engine.run, stopped), name="policies"),
+            threading.Thread(target=sealer.run, name="seals", daemon=True),
         ]
         apart = [(NOTICE_LOCK, "notices", core.notice_engine())]
         outbox = core.outbox_engine()
@@ -142,6 +144,7 @@ def run_projections(data: Path | None) -> None:
         wakeup.stop()
         runner.stop()
         engine.stop()
+        sealer.stop()
         for _, _, other in apart:
             other.stop()
         for thread in threads:
