@@ -34,7 +34,7 @@ def projections(context: click.Context, data: Path | None) -> None:
 def status(data: Path | None) -> None:
     """How far each read model and policy has come, what is being built, what is kept, and how large all that is."""
     table = Table("name", "version", "position", "behind", "size", "failure", box=None, pad_edge=False)
-    beside = Table("beside the live ones", "version", "position", "size", "", box=None, pad_edge=False)
+    beside: list[str] = []
     with opened(data, any_version=True) as core:
         head = core.log.head()
         with psycopg.connect(core.conninfo) as connection:
@@ -50,15 +50,18 @@ def status(data: Path | None) -> None:
                 table.add_row(name, "", str(position), "", "", "")
             for build in builds(connection):
                 size = size_text(on_disk.get(build.schema, 0))
-                beside.add_row(build.name, str(build.version), str(build.position), size, _build_text(build, head))
+                beside.append(
+                    f"{build.name}: version {build.version} {_build_text(build, head)} ({build.schema}, {size})"
+                )
             for one in kept(connection):
                 size = size_text(on_disk.get(one.schema, 0))
-                told = f"was live until {one.kept_at:%Y-%m-%d %H:%M}; for `starferry projections rollback`"
-                beside.add_row(one.name, str(one.version), str(one.position), size, told)
+                beside.append(
+                    f"{one.name}: version {one.version} was live until {one.kept_at:%Y-%m-%d %H:%M}, and is kept for "
+                    f"`starferry projections rollback {one.name}` ({one.schema}, {size})"
+                )
     Console().print(table)
-    if beside.row_count:
-        Console().print()
-        Console().print(beside)
+    if beside:
+        click.echo("\n" + "\n".join(beside))
 
 
 @projections.command("rebuild")
@@ -142,13 +145,15 @@ def _chosen(core: Core, name: str, *, all_too: bool = True) -> list[Projection]:
 def _build_text(build: Build, head: int) -> str:
     match build.stage:
         case "staged":
-            return f"ready to be swapped in, {max(0, head - build.position)} events behind"
+            return f"is ready to be swapped in, {max(0, head - build.position)} events behind"
         case "different":
             return "differs from the live one; kept for a look"
         case _:
             share = f"{100 * build.position // max(build.target, 1)} % of {build.target}"
             pace = pace_text(build.rate, build.target - build.position)
-            return f"being built, {share}, {pace}" if build.running else f"stopped at {share}; the next build goes on"
+            if not build.running:
+                return f"was stopped at {share}, and goes on with the next rebuild"
+            return f"is being built, {share}{', ' * bool(pace)}{pace}"
 
 
 def _tell(rebuilt: Rebuilt, verify: bool) -> None:
