@@ -16,7 +16,7 @@ import msgspec
 import psycopg
 from psycopg.rows import class_row
 
-from domain.errors import Conflict
+from domain.errors import Conflict, RetryLater
 from projections.projection import Cursor, Projection
 
 REBUILD_LOCK = 7236837102
@@ -121,19 +121,29 @@ def sizes(connection: psycopg.Connection[Any]) -> dict[str, int]:
 
 
 @contextmanager
-def building(conninfo: str, name: str, *, wait_milliseconds: int = LOCK_MILLISECONDS) -> Iterator[psycopg.Connection]:
-    """A connection that is the only one to build, swap or forget this read model. Raises Conflict.
+def building(
+    conninfo: str, name: str, *, wait_milliseconds: int = LOCK_MILLISECONDS
+) -> Iterator[psycopg.Connection[Any]]:
+    """A connection that is the only one to build, swap or forget this read model.
 
-    One that has just ended may hold the lock for some milliseconds more.
+    Raises Conflict while another does, RetryLater when the database goes away, here or in what is done with it.
     """
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        try:
-            with connection.transaction():
-                connection.execute(f"SET LOCAL lock_timeout TO {wait_milliseconds}".encode())
-                connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", (LOCK_KEY, name))
-        except psycopg.errors.LockNotAvailable:
-            raise Conflict(f"Another rebuild of {name} is running; wait for it to end.") from None
-        yield connection
+    try:
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            _lock(connection, name, wait_milliseconds)
+            yield connection
+    except psycopg.OperationalError as error:
+        raise RetryLater(f"The database went away; what was done of {name} isn't lost: do the same again.") from error
+
+
+def _lock(connection: psycopg.Connection[Any], name: str, wait_milliseconds: int) -> None:
+    """One that has just ended may hold the lock for some milliseconds more."""
+    try:
+        with connection.transaction():
+            connection.execute(f"SET LOCAL lock_timeout TO {wait_milliseconds}".encode())
+            connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", (LOCK_KEY, name))
+    except psycopg.errors.LockNotAvailable:
+        raise Conflict(f"Another rebuild of {name} is running; wait for it to end.") from None
 
 
 def begin(connection: psycopg.Connection[Any], projection: Projection, create: Callable[[str], None]) -> Build:

@@ -9,6 +9,7 @@ import msgspec
 import psycopg
 
 from application.ports.event_log import EventLog
+from domain.errors import GiveUp, StarferryError
 from projections.builds import Build, Kept, Pace, moved
 from projections.projection import Projection
 
@@ -31,20 +32,37 @@ def catch_up(
     """Apply what comes after the position of `beside`, up to `upto`, and return it as it is then.
 
     Each batch is one transaction with its position: when this is stopped, it is called again with what
-    the database says. What has come further already stays where it is.
+    the database says. What has come further already stays where it is. Raises GiveUp for an event that breaks it.
     """
     pace = Pace(beside.position)
     while beside.position < upto:
-        batch = log.read(beside.position, BATCH, upto=upto, topics=projection.topics)
-        position = batch.upto if batch.upto > beside.position else upto  # there is nothing in between
-        rate = pace.at(position)
-        with connection.transaction(), connection.cursor() as cursor:
-            cursor.execute(b"SET LOCAL synchronous_commit TO off")
-            if batch.events:
-                cursor.execute(f"SET LOCAL search_path TO {beside.schema}".encode())
-                projection.apply(cursor, batch.events)
-                cursor.execute(b"SET LOCAL search_path TO DEFAULT")
-            moved(cursor, beside, position, upto, rate)
-        beside = msgspec.structs.replace(beside, position=position)
-        report(position, upto)
+        try:
+            beside = _next_batch(connection, log, projection, beside, upto, pace)
+        except (StarferryError, psycopg.OperationalError):
+            raise
+        except Exception as error:
+            raise GiveUp(
+                f"{beside.name} stays at event {beside.position}: one of the next {BATCH} can't be applied ({error})."
+            ) from error
+        report(beside.position, upto)
     return beside
+
+
+def _next_batch(
+    connection: psycopg.Connection[Any],
+    log: EventLog,
+    projection: Projection,
+    beside: Beside,
+    upto: int,
+    pace: Pace,
+) -> Beside:
+    batch = log.read(beside.position, BATCH, upto=upto, topics=projection.topics)
+    position = batch.upto if batch.upto > beside.position else upto  # there is nothing in between
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute(b"SET LOCAL synchronous_commit TO off")
+        if batch.events:
+            cursor.execute(f"SET LOCAL search_path TO {beside.schema}".encode())
+            projection.apply(cursor, batch.events)
+            cursor.execute(b"SET LOCAL search_path TO DEFAULT")
+        moved(cursor, beside, position, upto, pace.at(position))
+    return msgspec.structs.replace(beside, position=position)

@@ -21,6 +21,9 @@ from projections.projection import Projection
 from projections.runner import build_schema
 from projections.swapping import live_of, swap_in
 
+FAR_BEHIND = 50_000
+"""Events; more are faster applied before there are indexes."""
+
 Tell = Callable[[str], None]
 """Called with what is being done now, in a few words."""
 
@@ -70,7 +73,8 @@ def rebuild(
     with building(conninfo, projection.name) as connection:
         build = _begun(connection, projection, restart=restart)
         begun = build.position
-        build, comparison, held = _stage(conninfo, connection, log, projection, build, report, tell)
+        upto = _first_target(connection, log, projection, must_compare=keep_different)
+        build, comparison, held = _stage(conninfo, connection, log, projection, build, upto, report, tell)
         if keep_different and not (comparison and comparison.identical):
             enter_stage(connection, build, "different")
             swap = False
@@ -110,17 +114,18 @@ def _stage(
     log: EventLog,
     projection: Projection,
     build: Build,
+    upto: int,
     report: Report,
     tell: Tell,
 ) -> tuple[Build, Comparison | None, float]:
     """Fill, index, compare, and come near the present."""
     if build.stage == "loading":
         tell("reading events")
-        build = load(connection, log, projection, build, _comparable_position(connection, log, projection), report)
+        build = load(connection, log, projection, build, upto, report)
         tell("making indexes")
         build = _index(connection, projection, build)
     tell("catching up")
-    build = catch_up(connection, log, projection, build, _comparable_position(connection, log, projection), report)
+    build = catch_up(connection, log, projection, build, max(upto, _live_position(connection, projection)), report)
 
     def bring_to(position: int) -> int:
         nonlocal build
@@ -159,7 +164,17 @@ def _index(connection: psycopg.Connection[Any], projection: Projection, build: B
     return build
 
 
-def _comparable_position(connection: psycopg.Connection[Any], log: EventLog, projection: Projection) -> int:
-    """Not beyond the live model: what is further can't be compared with it any more."""
+def _first_target(
+    connection: psycopg.Connection[Any], log: EventLog, projection: Projection, *, must_compare: bool
+) -> int:
+    """Where the live model is: what is further can't be compared with it any more. But one that is far behind, because
+    an event has broken it or it has just been made, isn't worth filling the rest with all indexes in place."""
+    head, live = log.head(), live_of(connection, projection.name)
+    if live is None or (head - live.position > FAR_BEHIND and not must_compare):
+        return head
+    return live.position
+
+
+def _live_position(connection: psycopg.Connection[Any], projection: Projection) -> int:
     live = live_of(connection, projection.name)
-    return log.head() if live is None else live.position
+    return live.position if live else 0

@@ -13,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from projections.builds import Pace
 
 LINE_SECONDS = 5.0
+SHORT_SECONDS = 1.0
+"""What takes less isn't worth a line of its own."""
 
 
 class BuildProgress:
@@ -51,10 +53,10 @@ class BuildProgress:
 
     def tell(self, doing: str) -> None:
         """What is being done now."""
-        self._doing, self._pace = doing, None
+        first, self._doing, self._pace = not self._doing, doing, None
         if self._task is not None:
             self._bars.update(self._task, description=f"{self._name}: {doing}", pace="")
-        else:
+        elif first or self._clock() - self._told >= SHORT_SECONDS:
             self._line(f"{self._name}: {doing}")
 
     def report(self, position: int, upto: int) -> None:

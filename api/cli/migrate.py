@@ -111,9 +111,9 @@ def _tell_plan(settings: Settings, plan: Plan, now: bool) -> None:
     if not plan.steps:
         click.echo("read models: none is to be built")
         return
-    needed = sum(step.size for step in plan.steps)
-    room = "" if settings.database_url else f", {size_text(shutil.disk_usage(settings.data).free)} are free"
-    click.echo(f"room: about {size_text(needed)} more, and as much stays for going back{room}")
+    if needed := sum(step.size for step in plan.steps):
+        room = "" if settings.database_url else f"; {size_text(shutil.disk_usage(settings.data).free)} are free"
+        click.echo(f"room: about {size_text(needed)} more, which stays in use for going back{room}")
     if now:
         click.echo("then: swapped in at once")
     else:
@@ -128,7 +128,8 @@ def _what(step: Step, events: int) -> str:
             return f"{versions}, is ready but for {max(0, events - step.build.position)} events"
         return f"{versions}, goes on at event {step.build.position} of {events}"
     estimate = duration_text(events / USUAL_RATE)
-    return f"{versions}, {size_text(step.size)}, {events} events to read (about {estimate})"
+    size = f", {size_text(step.size)}" if step.size else ""
+    return f"{versions}{size}, {events} events to read (about {estimate})"
 
 
 def _tell(rebuilt: Rebuilt, step: Step) -> None:

@@ -164,8 +164,8 @@ def _tell(rebuilt: Rebuilt, verify: bool) -> None:
     events = rebuilt.position - rebuilt.begun
     rate = events / max(rebuilt.seconds, 1e-6)
     click.echo(
-        f"{rebuilt.name}: {events} events in {duration_text(rebuilt.seconds)}, live projecting held for "
-        f"{rebuilt.held * 1000:.0f} ms ({rate:.0f}/s)"
+        f"{rebuilt.name}: {events} events in {duration_text(rebuilt.seconds)} ({rate:.0f}/s), live projecting was held "
+        f"up for {rebuilt.held * 1000:.0f} ms"
     )
     if verify and not rebuilt.identical:
         raise Conflict(

@@ -42,14 +42,18 @@ def migrated_to(database: str, last: str) -> None:
 
 def every_sample() -> list[tuple[str, str, bytes]]:
     """Stream, topic and body of one stored event of every version ever released. All samples of a kind are of one
-    thing, so what ends it comes first, where it does no harm to what the others leave in the tables."""
+    thing, so what ends it comes first, where it does no harm to what the others leave in the tables. Their texts are
+    made up; a hash must be one."""
 
     def order(path: Path) -> tuple[bool, bool, str]:
         topic = _topic(path)
         return not topic.endswith(ENDINGS), not topic.endswith(BEGINNINGS), path.name
 
     paths = sorted(EVENT_SAMPLES.glob("*.json"), key=order)
-    return [(_stream(_topic(path)), _topic(path), path.read_bytes().rstrip(b"\n")) for path in paths]
+    return [
+        (_stream(_topic(path)), _topic(path), path.read_bytes().replace("sha256 é".encode(), b"ab" * 32).rstrip(b"\n"))
+        for path in paths
+    ]
 
 
 def write_as_then(database: str, samples: Sequence[tuple[str, str, bytes]]) -> None:

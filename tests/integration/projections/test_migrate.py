@@ -52,9 +52,12 @@ def todays(cluster: str, template: str, tmp_path_factory: pytest.TempPathFactory
         stores.write_as_today(database, stores.every_sample())
         with open_core(Settings({"DATABASE_URL": database}, data=tmp_path_factory.mktemp("today")), database) as core:
             core.projection_runner().catch_up()
+            with core.pool.connection() as connection:
+                failures = connection.execute("SELECT name, failure FROM starferry.projection WHERE failure <> ''")
+                assert failures.fetchall() == []
         found = stores.contents(database)
     filled = [table for table, (rows, _) in found.items() if rows]
-    assert len(filled) >= 12, filled
+    assert len(filled) > 14, filled
     return found
 
 

@@ -15,8 +15,9 @@ import pytest
 
 from adapters.event_store.log import PostgresEventLog
 from adapters.sky.spherical_sky import SphericalSky
-from domain.errors import Conflict, Misconfigured, NotFound
+from domain.errors import Conflict, GiveUp, Misconfigured, NotFound
 from projections import catching_up, comparing
+from projections import rebuild as rebuilding
 from projections.builds import build_of, builds, kept, sizes
 from projections.frames.projection import FramesProjection
 from projections.projection import Projection
@@ -26,6 +27,7 @@ from projections.swapping import forget, roll_back
 from projections.versions import fit
 from tests.integration.projections.conftest import Writer, all_projections, basename, write_a_little_of_everything
 from tests.integration.projections.stores import NextFrames, contents
+from tests.site import eventually
 
 ROOT = Path(__file__).resolve().parents[3]
 FRAMES = FramesProjection(SphericalSky())
@@ -183,9 +185,10 @@ def test_a_build_that_was_stopped_goes_on_where_it_was(
 
     with pytest.raises(Stopped):
         rebuild(database, log, FRAMES, stop_at_30)
-    (build,) = builds(connection)
-    assert (build.position, build.running, build.seconds_left) == (30, False, None)
-    assert build.rate > 0
+    build = eventually(
+        lambda: next((one for one in builds(connection) if not one.running), None), "the lock of a stopped build stays"
+    )
+    assert (build.position, build.seconds_left, build.rate > 0) == (30, None, True)
     with pytest.raises(Stopped):
         rebuild(database, log, next_frames(), stop_at_30)  # another version: from the beginning
     rebuilt = rebuild(database, log, next_frames(), quiet)
@@ -195,6 +198,43 @@ def test_a_build_that_was_stopped_goes_on_where_it_was(
     rebuilt = rebuild(database, log, next_frames(), quiet, restart=True)
     assert (rebuilt.begun, rebuilt.identical) == (0, True), rebuilt.tables
     assert builds(connection) == []
+
+
+class BrokenFrames(NextFrames):
+    """A later release's, which one event breaks."""
+
+    def apply(self, cursor: Any, events: Any) -> None:
+        if any(event.position > 30 for event in events):
+            raise ValueError("division by zero")
+        super().apply(cursor, events)
+
+
+def test_an_event_that_breaks_a_build_is_told_and_the_live_model_goes_on(
+    database: str, log: PostgresEventLog, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catching_up, "BATCH", 10)
+    write_a_little_of_everything(Writer(log))
+    project(connection, log, all_projections())
+    before = contents(database)
+    with pytest.raises(GiveUp, match=r"frames stays at event 30: .* \(division by zero\)"):
+        rebuild(database, log, BrokenFrames(SphericalSky()), quiet)
+    assert contents(database) == before
+    assert version_of(connection) == 1
+
+
+def test_a_live_model_that_is_far_behind_is_not_compared_unless_it_must_be(
+    database: str, log: PostgresEventLog, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Writer(log)
+    write_a_little_of_everything(writer)
+    project(connection, log, all_projections())
+    head = writer.file(500)
+    monkeypatch.setattr(rebuilding, "FAR_BEHIND", 0)
+    verified = rebuild(database, log, FRAMES, quiet, keep_different=True)
+    assert (verified.identical, verified.swapped, verified.position) == (True, True, head)
+    connection.execute("UPDATE starferry.projection SET position = 1 WHERE name = 'frames'")
+    rebuilt = rebuild(database, log, FRAMES, quiet)
+    assert (rebuilt.comparison, rebuilt.swapped, rebuilt.position) == (None, True, head)
 
 
 KILLED = """
