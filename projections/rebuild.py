@@ -74,7 +74,11 @@ def rebuild(
         build = _begun(connection, projection, restart=restart)
         begun = build.position
         upto = _first_target(connection, log, projection, must_compare=keep_different)
-        build, comparison, held = _stage(conninfo, connection, log, projection, build, upto, report, tell)
+        comparison, held = _compared(build), 0.0
+        if comparison is None or build.stage != "staged" or keep_different:
+            build, comparison, held = _stage(conninfo, connection, log, projection, build, upto, report, tell)
+        tell("catching up")
+        build = catch_up(connection, log, projection, build, log.head(), report)
         if keep_different and not (comparison and comparison.identical):
             enter_stage(connection, build, "different")
             swap = False
@@ -118,7 +122,7 @@ def _stage(
     report: Report,
     tell: Tell,
 ) -> tuple[Build, Comparison | None, float]:
-    """Fill, index, compare, and come near the present."""
+    """Fill, index and compare."""
     if build.stage == "loading":
         tell("reading events")
         build = load(connection, log, projection, build, upto, report)
@@ -135,10 +139,12 @@ def _stage(
     tell("comparing")
     comparison, held = compare(conninfo, connection, projection, build, bring_to)
     build = enter_stage(connection, build, "staged", comparison=comparison)
-    if comparison is None and build.comparison is not None:  # made before it was stopped the last time
-        comparison = msgspec.convert(build.comparison, Comparison)
-    tell("catching up")
-    return catch_up(connection, log, projection, build, log.head(), report), comparison, held
+    return build, _compared(build), held
+
+
+def _compared(build: Build) -> Comparison | None:
+    """The last comparison of a build, perhaps made before it was stopped."""
+    return None if build.comparison is None else msgspec.convert(build.comparison, Comparison)
 
 
 def load(

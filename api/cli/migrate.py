@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psycopg
@@ -22,6 +23,9 @@ from projections.upgrade import Step, others_connected, steps
 
 USUAL_RATE = 8_000
 """Events a second, for an estimate before there is a measurement: the frames read model on two cores."""
+
+SOON = 5_000
+"""Events that a process applies at its start without being late."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -76,9 +80,11 @@ def build_read_models(settings: Settings, conninfo: str, *, swap: bool, restart:
 
 
 def needs_building(conninfo: str) -> bool:
-    """Whether `build_read_models` has anything to do that a start can't do by itself."""
+    """Whether `build_read_models` has something to do that would make a start too long."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
-        return any(step.live is not None for step in steps(connection, read_models(SphericalSky())))
+        todo = [step for step in steps(connection, read_models(SphericalSky())) if step.live is not None]
+        head = _head(connection) if todo else 0
+    return any(step.build is None or not step.ready or head - step.build.position > SOON for step in todo)
 
 
 def _build(core: Core, step: Step, progress: BuildProgress, *, swap: bool, restart: bool) -> Rebuilt:
@@ -93,13 +99,15 @@ def _plan(conninfo: str) -> Plan:
         with psycopg.connect(conninfo, autocommit=True) as connection:
             todo = steps(connection, read_models(SphericalSky()))
             others = others_connected(connection)
-            events = 0
-            if todo:
-                row = connection.execute("SELECT max(notification_id) FROM starferry.starferry_events").fetchone()
-                events = row[0] or 0 if row else 0
+            events = _head(connection) if todo else 0
     except psycopg.OperationalError as error:
         raise RetryLater("The database can't be reached at the moment.") from error
     return Plan(missing, todo, others, events)
+
+
+def _head(connection: psycopg.Connection[Any]) -> int:
+    row = connection.execute("SELECT max(notification_id) FROM starferry.starferry_events").fetchone()
+    return row[0] or 0 if row else 0
 
 
 def _tell_plan(settings: Settings, plan: Plan, now: bool) -> None:
