@@ -14,6 +14,7 @@ from litestar.types import Message, Scope
 
 from api import files, health, thumbnail_files
 from api.bootstrap import open_core
+from api.fitting import refuse_misfits
 from api.front_door import FrontDoor
 from api.ocs import (
     aggregate,
@@ -162,7 +163,7 @@ def create_app(settings: Settings, conninfo: str) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        with open_core(settings, conninfo) as core:
+        with open_core(settings, conninfo, serving=True) as core:
             async with open_serving(core) as serving:
                 app.state.serving = serving
                 yield
@@ -172,6 +173,7 @@ def create_app(settings: Settings, conninfo: str) -> Litestar:
         lifespan=[lifespan],
         exception_handlers={**answers.EXCEPTION_HANDLERS, HTTPException: _framework, Exception: _unexpected},
         before_send=[_add_headers],
+        guards=[refuse_misfits],
         openapi_config=None,
         request_max_body_size=MAX_BODY,
         multipart_form_part_limit=MAX_PARTS,

@@ -87,6 +87,7 @@ from projections.projection import Projection
 from projections.runner import ProjectionRunner, create_missing
 from projections.storage_configs import StorageConfigsProjection
 from projections.transfers import TransfersProjection
+from projections.versions import fit
 from projections.webhook_queries import NoticeLookups
 from projections.webhooks import WebhooksProjection
 
@@ -144,17 +145,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
 
     def projections(self) -> list[Projection]:
         """All read models."""
-        return [
-            FramesProjection(self.sky),
-            FacetsProjection(),
-            ObservationsProjection(),
-            StorageConfigsProjection(),
-            TransfersProjection(),
-            AccountsProjection(),
-            GroupsProjection(),
-            WebhooksProjection(),
-            MailNoticesProjection(),
-        ]
+        return read_models(self.sky)
 
     def policies(self) -> list[Policy | Effect]:
         """All that reacts to events."""
@@ -279,9 +270,28 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def read_models(sky: SphericalSky) -> list[Projection]:
+    """All read models."""
+    return [
+        FramesProjection(sky),
+        FacetsProjection(),
+        ObservationsProjection(),
+        StorageConfigsProjection(),
+        TransfersProjection(),
+        AccountsProjection(),
+        GroupsProjection(),
+        WebhooksProjection(),
+        MailNoticesProjection(),
+    ]
+
+
 @contextmanager
-def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
-    """Everything, wired to a database that is up to date. Raises Misconfigured."""
+def open_core(settings: Settings, conninfo: str, *, serving: bool = False, any_version: bool = False) -> Iterator[Core]:
+    """Everything, wired to a database that is up to date. Raises Misconfigured.
+
+    Read models must be of this program's versions. One that is `serving` swaps in those that are ready; with
+    `any_version` they may be of others, or not be there, for what has to do with that.
+    """
     clock = SystemClock()
     if settings["STARFERRY_SMTP_URL"] and not settings["STARFERRY_MAIL_FROM"]:
         raise Misconfigured("STARFERRY_SMTP_URL is set, so STARFERRY_MAIL_FROM must be: the address mail comes from.")
@@ -327,8 +337,10 @@ def open_core(settings: Settings, conninfo: str) -> Iterator[Core]:
         vault.check()
         if settings["QUEUE_BROKER_URL"] and settings["PROCESSED_EXCHANGE_ENABLED"]:
             log.enter(checkpoint_of(PublishArchived.name))  # what was archived before there was a broker is no news
-        with psycopg.connect(conninfo, autocommit=True) as connection:
-            create_missing(connection, core.projections())
+        if not any_version:
+            with psycopg.connect(conninfo, autocommit=True) as connection:
+                create_missing(connection, core.projections())
+            fit(conninfo, log, core.projections(), swap=serving)
         yield core
     finally:
         core.limits.close()

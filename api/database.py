@@ -28,8 +28,15 @@ def opened_database(settings: Settings) -> Iterator[str]:
 @contextmanager
 def kept_database(settings: Settings) -> Iterator[tuple[str, Callable[[], None]]]:
     """The same, and a function to call now and then: it starts the embedded server again if that has died."""
+    with running_database(settings) as (conninfo, keep):
+        prepare(conninfo)
+        yield conninfo, keep
+
+
+@contextmanager
+def running_database(settings: Settings) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The same, of a database as it is: perhaps an older or a newer program's."""
     if settings.database_url:
-        prepare(settings.database_url)
         yield settings.database_url, lambda: None
         return
     settings.data.mkdir(parents=True, exist_ok=True)
@@ -42,7 +49,6 @@ def kept_database(settings: Settings) -> Iterator[tuple[str, Callable[[], None]]
             server.start()
 
     try:
-        prepare(conninfo)
         yield conninfo, keep
     finally:
         server.close()

@@ -23,6 +23,7 @@ from adapters.portal.questions import PortalQuestions
 from adapters.throttle_counts import PostgresThrottleCounts
 from api.bootstrap import Core, link_key
 from api.csrf import Csrf
+from api.fitting import ModelsFit
 from api.password_login import PasswordLogin
 from api.password_pace import PasswordPace
 from api.portal_calls import PortalCalls
@@ -81,6 +82,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     types: ConfigurationTypes
     metrics: IngestMetrics
     feed: TransferFeed
+    models: ModelsFit
 
     async def asker(self, request: AnyRequest, *, throttled: bool = True) -> Principal:
         """Who asks: by token, session or bearer token. Counts the request unless told not to.
@@ -153,7 +155,12 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             forget=authenticator.forget_tokens,
         )
     )
-    background = [asyncio.create_task(_keep_asking(types, wait)), asyncio.create_task(throttles.keep_flushing())]
+    models = ModelsFit(pool, {projection.name: projection.version for projection in core.projections()})
+    background = [
+        asyncio.create_task(_keep_asking(types, wait)),
+        asyncio.create_task(throttles.keep_flushing()),
+        asyncio.create_task(models.keep_looking()),
+    ]
     try:
         yield Serving(
             core=core,
@@ -175,6 +182,7 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             types=types,
             metrics=IngestMetrics(core.settings["INGESTER_PROCESS_NAME"]),
             feed=feed,
+            models=models,
         )
     finally:
         await feed.close()

@@ -42,6 +42,7 @@ class AccountsProjection:
     """See the module."""
 
     name = "accounts"
+    version = 1
     tables = TABLES
     indexes = INDEXES
     topics = frozenset(

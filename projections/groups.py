@@ -42,6 +42,7 @@ class GroupsProjection:
     """See the module. A group's rows are keyed by its kind and id; `number` is the position of its foundation."""
 
     name = "groups"
+    version = 1
     tables = TABLES
     indexes = INDEXES
     topics = frozenset(

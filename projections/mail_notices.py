@@ -24,6 +24,7 @@ class MailNoticesProjection:
     """See the module."""
 
     name = "mail_notices"
+    version = 1
     tables = TABLES
     indexes = INDEXES
     topics = frozenset({MailNoticesChosen.topic})

@@ -26,6 +26,7 @@ class ObservationsProjection:
     """See the module. `number` is the position of the submission."""
 
     name = "observations"
+    version = 1
     tables = TABLES
     indexes = INDEXES
     topics = frozenset(event.topic for event in (ObservationSubmitted, ObservationDiscovered, DestinationsSelected))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import psycopg
 
@@ -21,6 +21,9 @@ class Projection(Protocol):
 
     name: str
     """Also the name of the live schema, after `read_`."""
+    version: int
+    """Raised whenever the tables change, or what `apply` makes of the events: the database says which one is live, and
+    `starferry migrate` builds the new one beside it (docs/adr/0035)."""
     tables: str
     """DDL of tables with their primary keys and what `apply` itself needs."""
     indexes: str
@@ -33,14 +36,22 @@ class Projection(Protocol):
         ...
 
 
+@runtime_checkable
+class Changed(Protocol):
+    """A read model of which some columns mean something else than in the version before: they aren't compared."""
+
+    changed: Mapping[str, frozenset[str]]
+    """Columns by table."""
+
+
 def live_schema(name: str) -> str:
     """The schema that queries read."""
     return f"read_{name}"
 
 
-def checksum_query(schema: str, table: str) -> str:
-    """A statement that gives row count and an order-free checksum of a table's content."""
+def checksum_query(schema: str, table: str, columns: Sequence[str] | None = None) -> str:
+    """A statement that gives row count and an order-free checksum of a table's content, or of some of its columns."""
+    row = "t" if columns is None else f"ROW({', '.join(f't.{column}' for column in columns)})"
     return (
-        f"SELECT count(*), coalesce(sum(('x' || substr(md5(t::text), 1, 15))::bit(60)::bigint::numeric), 0)::text "
-        f"FROM {schema}.{table} t"
+        f"SELECT count(*), coalesce(sum(hashtextextended(({row})::text, 0)::numeric), 0)::text FROM {schema}.{table} t"
     )

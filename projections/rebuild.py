@@ -1,6 +1,7 @@
-"""Builds a read model anew from the log beside the live one, compares the two, and swaps them in one transaction.
+"""Builds a read model from the log beside the live one, compares the two, and swaps them in one transaction.
 
-Readers are answered all the time. It can be stopped at any moment: what was built is thrown away by the next run.
+Readers are answered all the time, and live projecting goes on but for moments. It can be stopped at any moment, also by
+`kill -9`: the next one goes on where it was (projections/builds.py).
 """
 
 from __future__ import annotations
@@ -13,141 +14,173 @@ import msgspec
 import psycopg
 
 from application.ports.event_log import EventLog
-from domain.errors import Conflict
-from projections.projection import Projection, checksum_query, live_schema
+from projections.builds import Build, begin, build_of, building, enter_stage, table_names
+from projections.catching_up import Report, catch_up
+from projections.comparing import Comparison, compare
+from projections.projection import Projection
 from projections.runner import build_schema
+from projections.swapping import live_of, swap_in
 
-BATCH = 2000
-REBUILD_LOCK = 7236837102
-LOCK_MILLISECONDS = 1000
+FAR_BEHIND = 50_000
+"""Events; more are faster applied before there are indexes."""
 
-Report = Callable[[int, int], None]
-"""Called with the position reached and the position to reach."""
+Tell = Callable[[str], None]
+"""Called with what is being done now, in a few words."""
 
 
-class Rebuilt(msgspec.Struct, frozen=True):
-    """What a rebuild did. `tables` gives for each table its rows and whether they equal the old ones."""
+class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rebuild did. It began at the position `begun`, when an earlier one was gone on with; `held` is for how
+    many seconds live projecting stood still. `comparison` is None where there was nothing to compare with."""
 
     name: str
+    version: int
+    begun: int
     position: int
     seconds: float
-    tables: dict[str, tuple[int, bool]]
+    held: float
+    comparison: Comparison | None
+    swapped: bool
+
+    @property
+    def tables(self) -> dict[str, tuple[int, bool | None]]:
+        """For each table that was compared its rows and whether they equal the old ones."""
+        return self.comparison.tables if self.comparison else {}
 
     @property
     def identical(self) -> bool:
-        """Whether the new read model equals the one that it replaced."""
-        return all(equal for _, equal in self.tables.values())
+        """Whether the new read model equals the one that it replaced, where it should."""
+        return self.comparison is not None and self.comparison.identical
 
 
 def rebuild(
-    conninfo: str, log: EventLog, projection: Projection, report: Report, *, keep_different: bool = False
+    conninfo: str,
+    log: EventLog,
+    projection: Projection,
+    report: Report,
+    *,
+    tell: Tell = lambda _: None,
+    keep_different: bool = False,
+    restart: bool = False,
+    swap: bool = True,
 ) -> Rebuilt:
-    """Rebuild one read model and swap it in.
+    """Rebuild one read model and swap it in, or (without `swap`) leave it ready for that.
 
-    With `keep_different` a result that differs from the live model is not swapped in: its schema `build_<name>` stays
-    for a look. Raises Conflict while another rebuild of the same model runs.
+    It goes on with a build of this version that was stopped, unless it is told to `restart`. With `keep_different` a
+    result that differs from the live model is not swapped in: it stays for a look, and the next rebuild begins anew.
+    Raises Conflict while another rebuild of the same model runs.
     """
     started = time.monotonic()
-    schema = f"build_{projection.name}"
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        _lock(connection, projection.name)
-        connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
-        with connection.transaction():
-            build_schema(connection, projection, schema, with_indexes=False)
-        position = _catch_up(
-            connection, log, projection, schema, 0, _live_position(connection, projection, log), report
-        )
-        connection.execute(f"SET search_path TO {schema}".encode())
-        connection.execute(projection.indexes.encode())
-        connection.execute(b"RESET search_path")
-        connection.execute(f"ANALYZE {', '.join(_tables(connection, schema))}".encode())
-        position = _catch_up(
-            connection, log, projection, schema, position, _live_position(connection, projection, log), report
-        )
-        with connection.transaction():
-            live, failed = _hold_live(connection, projection)
-            target = max(live, position) if not failed else max(log.head(), position)
-            position = _catch_up(connection, log, projection, schema, position, target, report)
-            tables = _compare(connection, projection.name, schema)
-            if keep_different and not all(equal for _, equal in tables.values()):
-                return Rebuilt(projection.name, position, time.monotonic() - started, tables)
-            _swap(connection, projection, schema, position)
-        connection.execute(f"DROP SCHEMA old_{projection.name} CASCADE".encode())
-        return Rebuilt(projection.name, position, time.monotonic() - started, tables)
+    with building(conninfo, projection.name) as connection:
+        build = _begun(connection, projection, restart=restart)
+        begun = build.position
+        upto = _first_target(connection, log, projection, must_compare=keep_different)
+        comparison, held = _compared(build), 0.0
+        if comparison is None or build.stage != "staged" or keep_different:
+            build, comparison, held = _stage(conninfo, connection, log, projection, build, upto, report, tell)
+        tell("catching up")
+        build = catch_up(connection, log, projection, build, log.head(), report)
+        if keep_different and not (comparison and comparison.identical):
+            enter_stage(connection, build, "different")
+            swap = False
+        elif swap:
+            tell("swapping")
+            swapped = swap_in(connection, log, projection, build, report)
+            build, held = msgspec.structs.replace(build, position=swapped.position), max(held, swapped.held)
+    return Rebuilt(
+        name=projection.name,
+        version=projection.version,
+        begun=begun,
+        position=build.position,
+        seconds=time.monotonic() - started,
+        held=held,
+        comparison=comparison,
+        swapped=swap,
+    )
 
 
-def _lock(connection: psycopg.Connection[Any], name: str) -> None:
-    """Only one rebuild of a model at a time; one that has just ended may hold the lock for some milliseconds more."""
-    try:
-        with connection.transaction():
-            connection.execute(f"SET LOCAL lock_timeout TO {LOCK_MILLISECONDS}".encode())
-            connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", (REBUILD_LOCK & 0x7FFFFFFF, name))
-    except psycopg.errors.LockNotAvailable:
-        raise Conflict(f"Another rebuild of {name} is running; wait for it to end.") from None
-    connection.execute(f"DROP SCHEMA IF EXISTS old_{name} CASCADE".encode())
+def resumable(build: Build | None, projection: Projection) -> bool:
+    """Whether a rebuild goes on with it."""
+    return build is not None and build.version == projection.version and build.stage != "different"
 
 
-def _live_position(connection: psycopg.Connection[Any], projection: Projection, log: EventLog) -> int:
-    row = connection.execute(
-        "SELECT position, failure FROM starferry.projection WHERE name = %s", (projection.name,)
-    ).fetchone()
-    return row[0] if row and not row[1] else log.head()
+def _begun(connection: psycopg.Connection[Any], projection: Projection, *, restart: bool) -> Build:
+    build = build_of(connection, projection.name)
+    if build is not None and resumable(build, projection) and not restart:
+        return build
+    return begin(
+        connection, projection, lambda schema: build_schema(connection, projection, schema, with_indexes=False)
+    )
 
 
-def _hold_live(connection: psycopg.Connection[Any], projection: Projection) -> tuple[int, bool]:
-    """Stop the live model where it stands until the swap is done."""
-    row = connection.execute(
-        "SELECT position, failure FROM starferry.projection WHERE name = %s FOR UPDATE", (projection.name,)
-    ).fetchone()
-    return (row[0], bool(row[1])) if row else (0, True)
-
-
-def _catch_up(
+def _stage(
+    conninfo: str,
     connection: psycopg.Connection[Any],
     log: EventLog,
     projection: Projection,
-    schema: str,
-    position: int,
+    build: Build,
     upto: int,
     report: Report,
+    tell: Tell,
+) -> tuple[Build, Comparison | None, float]:
+    """Fill, index and compare."""
+    if build.stage == "loading":
+        tell("reading events")
+        build = load(connection, log, projection, build, upto, report)
+        tell("making indexes")
+        build = _index(connection, projection, build)
+    tell("catching up")
+    build = catch_up(connection, log, projection, build, max(upto, _live_position(connection, projection)), report)
+
+    def bring_to(position: int) -> int:
+        nonlocal build
+        build = catch_up(connection, log, projection, build, position, report)
+        return build.position
+
+    tell("comparing")
+    comparison, held = compare(conninfo, connection, projection, build, bring_to)
+    build = enter_stage(connection, build, "staged", comparison=comparison)
+    return build, _compared(build), held
+
+
+def _compared(build: Build) -> Comparison | None:
+    """The last comparison of a build, perhaps made before it was stopped."""
+    return None if build.comparison is None else msgspec.convert(build.comparison, Comparison)
+
+
+def load(
+    connection: psycopg.Connection[Any],
+    log: EventLog,
+    projection: Projection,
+    build: Build,
+    upto: int,
+    report: Report,
+) -> Build:
+    """Fill the tables from the build's committed position up to `upto`. They have no secondary indexes yet."""
+    return catch_up(connection, log, projection, build, upto, report)
+
+
+def _index(connection: psycopg.Connection[Any], projection: Projection, build: Build) -> Build:
+    with connection.transaction():
+        connection.execute(f"SET LOCAL search_path TO {build.schema}".encode())
+        connection.execute(projection.indexes.encode())
+        connection.execute(b"SET LOCAL search_path TO DEFAULT")
+        build = enter_stage(connection, build, "indexed")
+    tables = ", ".join(f"{build.schema}.{table}" for table in table_names(connection, build.schema))
+    connection.execute(f"ANALYZE {tables}".encode())
+    return build
+
+
+def _first_target(
+    connection: psycopg.Connection[Any], log: EventLog, projection: Projection, *, must_compare: bool
 ) -> int:
-    while position < upto:
-        batch = log.read(position, BATCH, upto=upto, topics=projection.topics)
-        if batch.upto == position:
-            break
-        with connection.transaction(), connection.cursor() as cursor:
-            cursor.execute(b"SET LOCAL synchronous_commit TO off")
-            cursor.execute(f"SET LOCAL search_path TO {schema}".encode())
-            if batch.events:
-                projection.apply(cursor, batch.events)
-            cursor.execute(b"SET LOCAL search_path TO DEFAULT")
-        position = batch.upto
-        report(position, upto)
-    return max(position, upto)
+    """Where the live model is: what is further can't be compared with it any more. But one that is far behind, because
+    an event has broken it or it has just been made, isn't worth filling the rest with all indexes in place."""
+    head, live = log.head(), live_of(connection, projection.name)
+    if live is None or (head - live.position > FAR_BEHIND and not must_compare):
+        return head
+    return live.position
 
 
-def _tables(connection: psycopg.Connection[Any], schema: str) -> list[str]:
-    rows = connection.execute(
-        "SELECT tablename FROM pg_tables WHERE schemaname = %s ORDER BY tablename", (schema,)
-    ).fetchall()
-    return [f"{schema}.{row[0]}" for row in rows]
-
-
-def _compare(connection: psycopg.Connection[Any], name: str, schema: str) -> dict[str, tuple[int, bool]]:
-    tables: dict[str, tuple[int, bool]] = {}
-    for qualified in _tables(connection, schema):
-        table = qualified.split(".")[1]
-        new = connection.execute(checksum_query(schema, table).encode()).fetchone()
-        old = connection.execute(checksum_query(live_schema(name), table).encode()).fetchone()
-        assert new is not None
-        tables[table] = (new[0], new == old)
-    return tables
-
-
-def _swap(connection: psycopg.Connection[Any], projection: Projection, schema: str, position: int) -> None:
-    live = live_schema(projection.name)
-    connection.execute(f"ALTER SCHEMA {live} RENAME TO old_{projection.name}".encode())
-    connection.execute(f"ALTER SCHEMA {schema} RENAME TO {live}".encode())
-    connection.execute(
-        "UPDATE starferry.projection SET position = %s, failure = '' WHERE name = %s", (position, projection.name)
-    )
+def _live_position(connection: psycopg.Connection[Any], projection: Projection) -> int:
+    live = live_of(connection, projection.name)
+    return live.position if live else 0

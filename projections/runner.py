@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
 import structlog
 
-from application.ports.event_log import EventLog
+from application.ports.event_log import Batch, EventLog
 from domain.errors import RetryLater, StarferryError
-from domain.event import Recorded
 from projections.projection import Projection, live_schema
 
 logger = structlog.get_logger()
@@ -26,14 +25,23 @@ CHANNEL = "starferry_projected"
 
 def create_missing(connection: psycopg.Connection[Any], projections: Sequence[Projection]) -> None:
     """Create the tables of read models that this database doesn't have; they fill from the log's beginning."""
+    if all(projection.name in _known(connection) for projection in projections):
+        return
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (CREATE_LOCK,))
+        known = _known(connection)
         for projection in projections:
-            known = connection.execute("SELECT 1 FROM starferry.projection WHERE name = %s", (projection.name,))
-            if known.fetchone():
+            if projection.name in known:
                 continue
             build_schema(connection, projection, live_schema(projection.name), with_indexes=True)
-            connection.execute("INSERT INTO starferry.projection (name, position) VALUES (%s, 0)", (projection.name,))
+            connection.execute(
+                "INSERT INTO starferry.projection (name, version, position) VALUES (%s, %s, 0)",
+                (projection.name, projection.version),
+            )
+
+
+def _known(connection: psycopg.Connection[Any]) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM starferry.projection").fetchall()}
 
 
 def build_schema(
@@ -49,12 +57,18 @@ def build_schema(
 
 
 class ProjectionRunner:
-    """Call `wake` when the log may have grown; `run` until `stop`. Only the process that holds the lock projects."""
+    """Call `wake` when the log may have grown; `run` until `stop`. Only the process that holds the lock projects.
+
+    `superseded` says why `run` ended by itself: the live read models are of another program's version, which goes on
+    with them.
+    """
 
     def __init__(self, conninfo: str, log: EventLog, projections: Sequence[Projection]) -> None:
         self._conninfo = conninfo
         self._log = log
         self._projections = projections
+        self._versions = {projection.name: projection.version for projection in projections}
+        self.superseded = ""
         self._topics = frozenset().union(*(projection.topics for projection in projections))
         self._woken = threading.Event()
         self._stopped = threading.Event()
@@ -103,34 +117,46 @@ class ProjectionRunner:
 
     def step(self, connection: psycopg.Connection[Any]) -> bool:
         """Apply the next batch; false when there was none."""
-        rows = connection.execute("SELECT name, position FROM starferry.projection WHERE failure = ''").fetchall()
-        names = {projection.name for projection in self._projections}
-        positions = {name: position for name, position in rows if name in names}
-        if not positions:
+        rows = connection.execute("SELECT name, version, position, failure FROM starferry.projection").fetchall()
+        self._step_aside({name: version for name, version, _, _ in rows})
+        positions = {name: position for name, _, position, failure in rows if name in self._versions and not failure}
+        if not positions or self.superseded:
             return False
-        batch = self._log.read(min(positions.values()), BATCH, topics=self._topics)
-        if batch.upto == min(positions.values()):
+        after = min(positions.values())
+        batch = self._log.read(after, BATCH, topics=self._topics)
+        if batch.upto == after:
             return False
         try:
-            self._apply(connection, batch.events, batch.upto, self._projections)
+            self._apply(connection, batch, after, self._projections)
         except psycopg.OperationalError:
             raise
         except Exception:
             logger.exception("a batch failed; trying each read model alone", upto=batch.upto)
             for projection in self._projections:
-                self._apply_alone(connection, batch.events, batch.upto, projection)
+                self._apply_alone(connection, batch, after, projection)
         return True
 
+    def _step_aside(self, live: Mapping[str, int]) -> None:
+        """Tables of another version aren't for this program to write."""
+        others = [name for name, version in self._versions.items() if live.get(name, version) != version]
+        if others:
+            name = others[0]
+            self.superseded = (
+                f"{name} is version {live[name]} now, and this program makes version {self._versions[name]}"
+            )
+            logger.error("another program has taken over the read models; this one projects no more", models=others)
+            self.stop()
+
     def _apply_alone(
-        self, connection: psycopg.Connection[Any], events: Sequence[Recorded], upto: int, projection: Projection
+        self, connection: psycopg.Connection[Any], batch: Batch, after: int, projection: Projection
     ) -> None:
         """A read model that an event breaks stops, loudly, and shows in status and readiness; the others go on."""
         try:
-            self._apply(connection, events, upto, [projection])
+            self._apply(connection, batch, after, [projection])
         except psycopg.OperationalError:
             raise
         except Exception as error:
-            logger.exception("read model stopped", projection=projection.name, upto=upto)
+            logger.exception("read model stopped", projection=projection.name, upto=batch.upto)
             connection.execute(
                 "UPDATE starferry.projection SET failure = %s WHERE name = %s", (str(error)[:500], projection.name)
             )
@@ -138,34 +164,40 @@ class ProjectionRunner:
     def _apply(
         self,
         connection: psycopg.Connection[Any],
-        events: Sequence[Recorded],
-        upto: int,
+        batch: Batch,
+        after: int,
         projections: Sequence[Projection],
     ) -> None:
+        """Apply what follows `after`; not to a read model that came meanwhile and lacks what was before."""
         names = [projection.name for projection in projections]
         with connection.transaction(), connection.cursor() as cursor:
             # what is lost in a crash is projected again: the rows and their position go together
             cursor.execute("SET LOCAL synchronous_commit TO off")
             cursor.execute(
-                "SELECT name, position FROM starferry.projection WHERE name = ANY(%s) AND failure = '' "
+                "SELECT name, version, position FROM starferry.projection WHERE name = ANY(%s) AND failure = '' "
                 "ORDER BY name FOR UPDATE",
                 (names,),
             )
-            positions = dict(cursor.fetchall())
+            rows = cursor.fetchall()
+            positions = {
+                name: position
+                for name, version, position in rows
+                if version == self._versions[name] and position >= after
+            }
             for projection in projections:
                 position = positions.get(projection.name)
-                if position is None or position >= upto:
+                if position is None or position >= batch.upto:
                     continue
                 mine = [
                     recorded
-                    for recorded in events
+                    for recorded in batch.events
                     if recorded.position > position and recorded.event.topic in projection.topics
                 ]
                 if mine:
                     cursor.execute(f"SET LOCAL search_path TO {live_schema(projection.name)}".encode())
                     projection.apply(cursor, mine)
             cursor.execute(
-                "UPDATE starferry.projection SET position = %s WHERE name = ANY(%s) AND position < %s AND failure = ''",
-                (upto, names, upto),
+                "UPDATE starferry.projection SET position = %s WHERE name = ANY(%s) AND position < %s",
+                (batch.upto, list(positions), batch.upto),
             )
-            cursor.execute(f"NOTIFY {CHANNEL}, '{upto}'".encode())
+            cursor.execute(f"NOTIFY {CHANNEL}, '{batch.upto}'".encode())

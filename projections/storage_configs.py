@@ -38,6 +38,7 @@ class StorageConfigsProjection:
     """See the module."""
 
     name = "storage_configs"
+    version = 1
     tables = TABLES
     indexes = INDEXES
     topics = frozenset(

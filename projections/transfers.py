@@ -72,6 +72,7 @@ class TransfersProjection:
     """
 
     name = "transfers"
+    version = 1
     tables = TABLES
     indexes = INDEXES
     topics = frozenset(

@@ -22,6 +22,7 @@ class WebhooksProjection:
     """See the module."""
 
     name = "webhooks"
+    version = 1
     tables = TABLES
     indexes = INDEXES
     topics = frozenset({WebhookCreated.topic, WebhookDeleted.topic})

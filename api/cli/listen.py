@@ -44,7 +44,7 @@ def listen(threads: int, metrics_port: int | None, replay_dead: bool, data: Path
     if not settings["STARFERRY_INGEST_ROOTS"]:
         raise Misconfigured("Say below which folders messages may name files: set STARFERRY_INGEST_ROOTS.")
     stopped = Stop().on_signals()
-    with opened(data) as core:
+    with opened(data, serving=True) as core:
         metrics = IngestMetrics(settings["INGESTER_PROCESS_NAME"])
         if metrics_port is not None:
             start_http_server(metrics_port, addr="127.0.0.1", registry=metrics.registry)

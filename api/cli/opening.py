@@ -30,10 +30,13 @@ def settings_for(data: Path | None) -> Settings:
 
 
 @contextmanager
-def opened(data: Path | None) -> Iterator[Core]:
-    """Everything, beside a running `up` or without one."""
+def opened(data: Path | None, *, serving: bool = False, any_version: bool = False) -> Iterator[Core]:
+    """Everything, beside a running `up` or without one; see open_core."""
     settings = settings_for(data)
-    with opened_database(settings) as conninfo, open_core(settings, conninfo) as core:
+    with (
+        opened_database(settings) as conninfo,
+        open_core(settings, conninfo, serving=serving, any_version=any_version) as core,
+    ):
         yield core
 
 

@@ -15,6 +15,7 @@ import rich_click as click
 import structlog
 
 from api.cli.leading import lead
+from api.cli.migrate import build_read_models, needs_building
 from api.cli.opening import data_option, opened, settings_for
 from api.cli.stopping import Stop
 from api.cli.supervisor import Supervisor, only_one
@@ -22,6 +23,8 @@ from api.database import kept_database, opened_database
 from api.operations import periodic_retention, transfer_expiry
 from api.settings import Settings
 from application.fair_share import places_for
+from domain.errors import Misconfigured
+from projections.runner import ProjectionRunner
 
 logger = structlog.get_logger()
 
@@ -82,7 +85,7 @@ def worker(data: Path | None) -> None:
     from adapters.jobs.worker import run_worker
     from adapters.jobs.workers import WorkerIdentity
 
-    with opened(data) as core:
+    with opened(data, serving=True) as core:
         identity = WorkerIdentity(core.conninfo)
         ferry, sweep, retention = core.ferry(identity.name), core.sweep(), periodic_retention(core)
         expiry = transfer_expiry(core)
@@ -119,13 +122,13 @@ def worker(data: Path | None) -> None:
 def run_projections(data: Path | None) -> None:
     """Keep the read models up to date and drive the policies, until stopped."""
     stopped = Stop().on_signals()
-    with opened(data) as core:
+    with opened(data, serving=True) as core:
         runner, engine, wakeup = core.projection_runner(), core.policy_engine(), core.wakeup()
         sealer = core.sealer()
         wakeup.on_growth(runner.wake)
         wakeup.on_growth(engine.wake)
         threads = [
-            threading.Thread(target=runner.run, name="projections"),
+            threading.Thread(target=_project, args=(runner, stopped), name="projections"),
             threading.Thread(target=lead, args=(core.conninfo, POLICY_LOCK, engine.run, stopped), name="policies"),
             threading.Thread(target=sealer.run, name="seals", daemon=True),
         ]
@@ -149,6 +152,8 @@ def run_projections(data: Path | None) -> None:
             other.stop()
         for thread in threads:
             thread.join(timeout=5)
+    if runner.superseded:
+        raise Misconfigured(f"Another program has taken over the read models: {runner.superseded}.")
 
 
 @click.command()
@@ -174,11 +179,26 @@ def _supervised(settings: Settings, host: str, port: int) -> Iterator[Supervisor
     """All processes, ready."""
     with (
         only_one(settings.data),
-        kept_database(settings) as (_, keep_database),
-        Supervisor(settings, host, port, keep_database) as supervisor,
+        kept_database(settings) as (conninfo, keep_database),
     ):
-        supervisor.start()
-        yield supervisor
+        _upgrade(settings, conninfo)
+        with Supervisor(settings, host, port, keep_database) as supervisor:
+            supervisor.start()
+            yield supervisor
+
+
+def _upgrade(settings: Settings, conninfo: str) -> None:
+    """An embedded database is this program's alone, so it is brought up to date here; with a database of its own an
+    operator decides when (`starferry migrate`), and until then the processes refuse to start."""
+    if not settings.database_url and needs_building(conninfo):
+        build_read_models(settings, conninfo, swap=True)
+
+
+def _project(runner: ProjectionRunner, stopped: Stop) -> None:
+    """A process whose read models another program's have replaced is of no use any more: not its policies either."""
+    runner.run()
+    if runner.superseded:
+        stopped.set()
 
 
 POLICY_LOCK = 7236837103

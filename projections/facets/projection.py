@@ -84,6 +84,7 @@ class FacetsProjection:
     """See the package. Frames count from their first version on, as in lists."""
 
     name = "facets"
+    version = 1
     tables = TABLES
     indexes = INDEXES
     topics = frozenset(event.topic for event in (FileProcessed, FrameAmended, FrameDeleted))

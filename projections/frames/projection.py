@@ -77,6 +77,7 @@ class FramesProjection:
     """See the package."""
 
     name = "frames"
+    version = 1
     tables = TABLES
     indexes = INDEXES
     topics = frozenset(

@@ -3,6 +3,7 @@
 Writes only what is missing and never touches what is there: a sample says what some released program has stored, and
 today's must read it. So run it once for a new event type or a raised schema, and commit what it wrote.
 
+read_models.json holds a fingerprint of the tables of each version of each read model: a change raises the version.
 events/<topic>.v<schema>.json is the body of one event; states/<topic>.v<schema>.<dictionary>.bin is one in its stored,
 compressed form, for each dictionary and without one.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from hashlib import sha256
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -20,12 +22,15 @@ import zstandard
 
 from adapters.event_store.compressor import LEVEL, HeaderCompressor
 from adapters.event_store.mapper import EventMapper
+from adapters.sky.spherical_sky import SphericalSky
+from api.bootstrap import read_models
 from domain.catalogue import EVENTS
 from domain.event import Cause, Event
 
 FOLDER = Path(__file__).parent
 EVENT_SAMPLES = FOLDER / "events"
 STATE_SAMPLES = FOLDER / "states"
+READ_MODELS = FOLDER / "read_models.json"
 STATE_TOPIC = "frame.file_processed"
 
 AT = datetime(2024, 3, 10, 4, 5, 6, 789000, tzinfo=UTC)
@@ -46,6 +51,18 @@ def main() -> None:
     _write(STATE_SAMPLES / f"{STATE_TOPIC}.v{schema}.{dictionary}.bin", compressed)
     plain = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(state)
     _write(STATE_SAMPLES / f"{STATE_TOPIC}.v{schema}.none.bin", plain)
+    known = msgspec.json.decode(READ_MODELS.read_bytes()) if READ_MODELS.exists() else {}
+    READ_MODELS.write_bytes(msgspec.json.format(msgspec.json.encode({**fingerprints(), **known}), indent=2) + b"\n")
+
+
+def fingerprints() -> dict[str, str]:
+    """Of each read model's tables and indexes as they are today, by name and version."""
+    return {
+        f"{model.name}.v{model.version}": sha256(
+            " ".join(f"{model.tables} {model.indexes}".split()).encode()
+        ).hexdigest()
+        for model in read_models(SphericalSky())
+    }
 
 
 def body(event_type: type[Event]) -> bytes:

@@ -12,8 +12,9 @@ from domain.accounts import PasswordSet
 from domain.catalogue import EVENTS
 from domain.errors import Conflict
 from domain.frames import CalibrationCompleted, CalibrationFailed, CopyWanted, FilesRemoved
+from projections.builds import LOCK_KEY
 from projections.projection import Projection, checksum_query, live_schema
-from projections.rebuild import REBUILD_LOCK, rebuild
+from projections.rebuild import rebuild
 from projections.runner import ProjectionRunner
 from tests.integration.projections.conftest import Writer, all_projections, basename, write_a_little_of_everything
 
@@ -143,7 +144,7 @@ def test_a_result_that_differs_is_not_swapped_in_when_asked_to_verify(
 def test_two_rebuilds_of_one_read_model_at_once_are_refused(
     database: str, log: PostgresEventLog, connection: psycopg.Connection
 ) -> None:
-    connection.execute("SELECT pg_advisory_lock(%s, hashtext('frames'))", (REBUILD_LOCK & 0x7FFFFFFF,))
+    connection.execute("SELECT pg_advisory_lock(%s, hashtext('frames'))", (LOCK_KEY,))
     with pytest.raises(Conflict, match="Another rebuild"):
         rebuild(database, log, all_projections()[0], quiet)
 
@@ -169,6 +170,7 @@ class _Poisoned:
     """A read model that one event breaks."""
 
     name = "frames"
+    version = 1
 
     def __init__(self, model: Projection) -> None:
         self.tables, self.indexes, self.topics, self._model = model.tables, model.indexes, model.topics, model
