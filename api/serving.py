@@ -42,6 +42,7 @@ from projections.delivery_queries import DeliveryQueries
 from projections.facets.query import FacetQueries
 from projections.frames.as_of import PastPool, past_pool
 from projections.frames.files import FileQueries
+from projections.frames.past_values import PastValues
 from projections.frames.proposals import ProposalQueries
 from projections.frames.query import FrameQueries
 from projections.frames.rows import Link, path_links
@@ -111,10 +112,12 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
             found = await ask()
         return found
 
-    def frames_as_of(self, position: int) -> FrameQueries:
-        """Frames as they were at a position."""
-        pool: Any = PastPool(self.past, position)
-        return FrameQueries(pool, self.core.sky, None, files_url=files_url(self.core.settings))
+    def as_of(self, position: int) -> tuple[FrameQueries, PastValues]:
+        """Frames as they were at a position, and the values that occurred among them."""
+        pool = PastPool(self.past, position)
+        as_pool: Any = pool
+        frames = FrameQueries(as_pool, self.core.sky, None, files_url=files_url(self.core.settings))
+        return frames, PastValues(pool)
 
     def link(self, request: AnyRequest, versions: Iterable[FrameVersion] = ()) -> Link:
         """What makes download links in this request's answer; `versions` are those that are too new to be looked up."""

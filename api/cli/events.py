@@ -10,6 +10,7 @@ import msgspec
 import rich_click as click
 
 from api.bootstrap import Core
+from api.cli import event_replay, event_state
 from api.cli.opening import data_option, opened
 from api.ocs.filters import moment
 from application.history import KINDS, Entry, entries, frame_life, stream_history
@@ -79,6 +80,10 @@ def show_one(position: int, data: Path | None) -> None:
     recorded = batch.events[0]
     whole = {"event": recorded.event.topic, "schema": recorded.event.schema, "recorded": recorded}
     click.echo(msgspec.json.format(msgspec.json.encode(whole), indent=2).decode())
+
+
+for command in (event_state.state, event_replay.replay, event_replay.replays, event_replay.forget_replay):
+    events.add_command(command)
 
 
 def show(told: Sequence[Entry], as_json: bool) -> None:

@@ -12,6 +12,8 @@ from api.serving import AnyRequest, Serving, in_thread
 from application.permissions import Principal, must_be_superuser
 from application.positions import point_of
 from domain.errors import InvalidInput, RetryLater
+from projections.facets.query import FacetQueries
+from projections.frames.past_values import PastValues
 from projections.frames.query import FrameQueries
 
 BAD = "Enter a position of the log, or a date/time."
@@ -22,6 +24,7 @@ class Standpoint(msgspec.Struct, frozen=True):
     `parameters` are the request's, with the position in place of a time, so that links can be cited."""
 
     frames: FrameQueries
+    facets: FacetQueries | PastValues
     now: datetime
     parameters: Parameters
     position: int | None = None
@@ -39,7 +42,7 @@ async def standpoint(serving: Serving, request: AnyRequest, viewer: Principal) -
     now = serving.core.clock.now()
     text = next((value for name, value in reversed(parameters) if name == "at" and value), "")
     if not text:
-        return Standpoint(serving.frames, now, parameters)
+        return Standpoint(serving.frames, serving.facets, now, parameters)
     must_be_superuser(viewer)
     try:
         point = await in_thread(point_of, serving.core.log, place_of(text), now)
@@ -48,7 +51,8 @@ async def standpoint(serving: Serving, request: AnyRequest, viewer: Principal) -
     if not await serving.gate.reached(point.position):
         raise RetryLater("The read models haven't come to that position yet; try again in a moment.")
     cited = [(name, value) for name, value in parameters if name != "at"] + [("at", str(point.position))]
-    return Standpoint(serving.frames_as_of(point.position), point.at or now, cited, point.position)
+    frames, facets = serving.as_of(point.position)
+    return Standpoint(frames, facets, point.at or now, cited, point.position)
 
 
 def place_of(text: str) -> int | datetime:
