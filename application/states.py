@@ -50,9 +50,7 @@ class State(msgspec.Struct, frozen=True):
     state: dict[str, Any]
 
 
-def state_of(
-    log: EventLog, kind: str, name: str, *, at: int | datetime | None = None, headers: bool = False
-) -> State:
+def state_of(log: EventLog, kind: str, name: str, *, at: int | datetime | None = None, headers: bool = False) -> State:
     """What an aggregate was after all events up to a position, or recorded by a time; what it is now without either.
 
     A frame's headers are only told if asked for; of an account's tokens only their number. Raises InvalidInput, and

@@ -29,7 +29,8 @@ Report = Callable[[str, int, int], None]
 
 
 class Replayed(msgspec.Struct, frozen=True):
-    """One read model of a replay: as of `upto`, built as far as `position`; `done` with its indexes. `size` in bytes."""
+    """One read model of a replay: as of `upto`, built as far as `position`; `done` with its indexes.
+    `size` is in bytes."""
 
     name: str
     model: str
@@ -171,8 +172,6 @@ def _fill(
         connection.execute(projection.indexes.encode())
         tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", (schema,)).fetchall()
         connection.execute(f"ANALYZE {', '.join(table for (table,) in tables)}".encode())
-        connection.execute(
-            "UPDATE starferry.replay SET done = true WHERE name = %s AND model = %s", (name, model)
-        )
+        connection.execute("UPDATE starferry.replay SET done = true WHERE name = %s AND model = %s", (name, model))
         connection.execute("SET LOCAL search_path TO DEFAULT")
     report(model, upto, upto)

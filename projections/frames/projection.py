@@ -54,16 +54,18 @@ ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name i
 
 _VERSIONS = """
 INSERT INTO version (id, frame_id, size, since, created, key, md5, extension, path, sha256, deleted)
-SELECT u.*, false FROM unnest(%b::int[], %b::int[], %b::bigint[], %b::bigint[], %b::timestamptz[], %b::text[], %b::text[],
-                              %b::text[], %b::text[], %b::bytea[]) AS u
+SELECT u.*, false FROM unnest(%b::int[], %b::int[], %b::bigint[], %b::bigint[], %b::timestamptz[], %b::text[],
+                              %b::text[], %b::text[], %b::text[], %b::bytea[]) AS u
 ON CONFLICT (id) DO NOTHING
 """
 
 # a link that is named again holds since it was named first, whatever the order in which that is told
 _LINK = """
 INSERT INTO link AS l (frame_id, other_id, since)
-SELECT a, b, min(since) FROM (SELECT id, other, since FROM named WHERE other IS NOT NULL
-                    UNION ALL SELECT other, id, since FROM named WHERE other IS NOT NULL) pairs (a, b, since) GROUP BY a, b
+SELECT a, b, min(since)
+  FROM (SELECT id, other, since FROM named WHERE other IS NOT NULL
+        UNION ALL SELECT other, id, since FROM named WHERE other IS NOT NULL) pairs (a, b, since)
+ GROUP BY a, b
 ON CONFLICT (frame_id, other_id) DO UPDATE SET since = excluded.since WHERE l.since > excluded.since
 """
 

@@ -90,8 +90,10 @@ class Archive:
         self.database, self.log, self.connection = database, log, connection
         self.models = [FramesProjection(SKY), FacetsProjection()]
         self.loop = asyncio.new_event_loop()
-        self.pool: AsyncConnectionPool[Any] = self._run(self._opened(
-            AsyncConnectionPool(database, min_size=1, max_size=2, kwargs={"autocommit": True}, open=False)))  # fmt: skip
+        live: AsyncConnectionPool[Any] = AsyncConnectionPool(
+            database, min_size=1, max_size=2, kwargs={"autocommit": True}, open=False
+        )
+        self.pool = self._run(self._opened(live))
         self.past = self._run(self._opened(past_pool(database, "-c timezone=UTC", 2)))
 
     def close(self) -> None:
@@ -213,7 +215,12 @@ def archive(cluster: str, template: str) -> Iterator[Archive]:
 
 
 @given(steps=STEPS, rebuilt=st.booleans())
-@settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=15,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow],
+)
 def test_as_of_a_position_every_query_has_the_answer_that_it_had_then(
     archive: Archive, steps: list[Step], rebuilt: bool
 ) -> None:

@@ -89,9 +89,7 @@ def parse_params(address: str) -> list[tuple[str, str]]:
 
 def test_the_links_of_a_page_keep_the_position_whatever_arrives(site: Site) -> None:
     code = secrets.token_hex(6)
-    ids = [
-        site.post(record(site_id=code, observation_date=f"2024-01-01T0{hour}:00:00Z"))["id"] for hour in range(5)
-    ]
+    ids = [site.post(record(site_id=code, observation_date=f"2024-01-01T0{hour}:00:00Z"))["id"] for hour in range(5)]
     site.settle()
     moment = datetime.now(UTC).isoformat()
     for style in ("", "&pagination_style=cursor"):
