@@ -41,6 +41,7 @@ from domain.frames import FrameVersion
 from projections.delivery_queries import DeliveryQueries
 from projections.facets.query import FacetQueries
 from projections.frames.as_of import PastPool, past_pool
+from projections.frames.as_of import Pool as PastConnections
 from projections.frames.files import FileQueries
 from projections.frames.past_values import PastValues
 from projections.frames.proposals import ProposalQueries
@@ -76,7 +77,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     passwords: PasswordLogin
     throttles: Throttles
     frames: FrameQueries
-    past: Pool
+    past: PastConnections
     thumbnails: ThumbnailQueries
     facets: FacetQueries
     files: FileQueries

@@ -2,11 +2,12 @@
 any position (docs/adr/0037).
 
 Each table has a twin `past_…`, where a row goes when an event changes or removes it, with that event's position as
-`until`. The view `…_as_of` is both together, cut at the position in the setting `starferry.at`: `since` it or before,
-and `until` later. It has one column more than the table, `until`.
+`until`. The function `…_as_of(position)` is both together, cut there: `since` the position or before, `until` later.
+It has one column more than the table, `until`.
 
-The view's condition stands outside of the union, where the planner passes it on to both tables and still takes a
-wanted order from their indexes; inside, it would read and sort all of them for each page.
+PostgreSQL puts the function's statement in its place. The condition stands outside of the union, where the planner
+passes it on to both tables and still takes a wanted order from their indexes; inside, it would read and sort all of
+them for each page. The body is kept parsed (BEGIN ATOMIC), so that it follows its tables when their schema is renamed.
 
 A link holds since the event that named it, which may be before the other frame came: whoever asks for links joins the
 frames, as of the same position. A version's `deleted` is told as it is today: no answer about frames shows it.
@@ -20,15 +21,15 @@ from projections.projection import Cursor
 
 _TWINS = ("frame", "version", "thumbnail", "link")
 _FOR_EVER = 2**63 - 1
-_AT = "current_setting('starferry.at')::bigint"
 
 
 def _twin(table: str) -> str:
     return f"""
 CREATE TABLE past_{table} (LIKE {table}, until bigint NOT NULL);
-CREATE VIEW {table}_as_of AS
+CREATE FUNCTION {table}_as_of(at bigint) RETURNS SETOF past_{table} LANGUAGE sql STABLE PARALLEL SAFE BEGIN ATOMIC
     SELECT * FROM (SELECT *, {_FOR_EVER} AS until FROM {table} UNION ALL SELECT * FROM past_{table}) ever
-    WHERE since <= {_AT} AND until > {_AT};"""
+     WHERE since <= at AND until > at;
+END;"""
 
 
 PAST_TABLES = "".join(_twin(table) for table in _TWINS)

@@ -182,7 +182,7 @@ class Archive:
         ):
             page = await queries.page(search, OPERATOR, now, link, exact_count=True, **options)  # type: ignore[arg-type]
             found.append((page.rows, page.count, page.more))
-        for frame in range(1, 6):
+        for frame in range(1, 4):
             found.append(await queries.one(frame, FrameSearch(), OPERATOR, now, link, thumbnails=link))
             if found[-1]:
                 found.append(await queries.headers_at(frame, FrameSearch(), OPERATOR, now))
@@ -216,7 +216,7 @@ def archive(cluster: str, template: str) -> Iterator[Archive]:
 
 @given(steps=STEPS, rebuilt=st.booleans())
 @settings(
-    max_examples=15,
+    max_examples=10,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow],
