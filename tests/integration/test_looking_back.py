@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -116,3 +117,27 @@ def test_read_models_are_replayed_listed_and_forgotten(
         starferry("events", "replay", "--to", "2", "--into", "check", "--model", "planets")
     with pytest.raises(InvalidInput, match="positions are 0 to 3"):
         starferry("events", "replay", "--to", "4", "--into", "check")
+
+
+def test_the_statements_of_the_operators_guide_can_be_run(
+    database: str,
+    log: PostgresEventLog,  # noqa: F811
+    connection: psycopg.Connection,  # noqa: F811
+    starferry: Starferry,
+) -> None:
+    head = write_a_little_of_everything(Writer(log))
+    runner = ProjectionRunner(database, log, all_projections())
+    while runner.step(connection):
+        pass
+    starferry("events", "replay", "--to", str(head), "--into", "check")
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "operating.md").read_text()
+    section = guide.split("## Time travel")[1].split("\n## ")[0]
+    statements = [
+        statement
+        for block in re.findall(r"```sql\n(.*?)```", section, re.DOTALL)
+        for statement in block.split(";")
+        if statement.strip()
+    ]
+    assert len(statements) == 4
+    for statement in statements:
+        connection.execute(statement.replace("41230", str(head)).encode()).fetchall()
