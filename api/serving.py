@@ -41,7 +41,10 @@ from domain.event import Cause
 from domain.frames import FrameVersion
 from projections.delivery_queries import DeliveryQueries
 from projections.facets.query import FacetQueries
+from projections.frames.as_of import PastPool, past_pool
+from projections.frames.as_of import Pool as PastConnections
 from projections.frames.files import FileQueries
+from projections.frames.past_values import PastValues
 from projections.frames.proposals import ProposalQueries
 from projections.frames.query import FrameQueries
 from projections.frames.rows import Link, path_links
@@ -59,6 +62,9 @@ OPTIONS = "-c timezone=UTC -c jit=off -c cursor_tuple_fraction=1.0"
 POOL_SIZE = 8
 """Connections of one API process: two cores gain nothing from more (measured with the list and ingest benchmarks)."""
 
+PAST_POOL_SIZE = 2
+"""Questions about the past that are answered at a time: operators', which mustn't hold up everybody else's."""
+
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
     """One API process's means."""
@@ -72,6 +78,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     passwords: PasswordLogin
     throttles: Throttles
     frames: FrameQueries
+    past: PastConnections
     thumbnails: ThumbnailQueries
     facets: FacetQueries
     files: FileQueries
@@ -108,6 +115,13 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
             found = await ask()
         return found
 
+    def as_of(self, position: int) -> tuple[FrameQueries, PastValues]:
+        """Frames as they were at a position, and the values that occurred among them."""
+        pool = PastPool(self.past, position)
+        as_pool: Any = pool
+        frames = FrameQueries(as_pool, self.core.sky, None, files_url=files_url(self.core.settings))
+        return frames, PastValues(pool)
+
     def link(self, request: AnyRequest, versions: Iterable[FrameVersion] = ()) -> Link:
         """What makes download links in this request's answer; `versions` are those that are too new to be looked up."""
         settings = self.core.settings
@@ -138,6 +152,8 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
     wait = await in_thread(types.refresh) if types.changing else 0.0
     replica = await _open_replica(core)
     gate = ReadGate(pool, replicated=replica is not None)
+    past = past_pool(core.conninfo, OPTIONS, PAST_POOL_SIZE)
+    await past.open()
     reads: Any = pool if replica is None else FramesPool(pool, replica)
     facets = FacetQueries(pool)
     calls = PortalCalls(core.portal)
@@ -172,6 +188,7 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             passwords=PasswordLogin(core.passwords, portal, PasswordPace()),
             throttles=throttles,
             frames=FrameQueries(reads, core.sky, facets, files_url=files_url(core.settings)),
+            past=past,
             thumbnails=ThumbnailQueries(reads),
             facets=facets,
             files=FileQueries(pool),
@@ -192,6 +209,7 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
                 await task
         with contextlib.suppress(psycopg.Error):
             await throttles.flush()
+        await past.close()
         await pool.close()
         if replica is not None:
             await replica.close()

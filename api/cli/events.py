@@ -10,7 +10,7 @@ import msgspec
 import rich_click as click
 
 from api.bootstrap import Core
-from api.cli import event_export, event_import, event_verify
+from api.cli import event_export, event_import, event_replay, event_state, event_verify
 from api.cli.opening import data_option, opened
 from api.ocs.filters import moment
 from application.history import KINDS, Entry, entries, frame_life, stream_history
@@ -82,7 +82,16 @@ def show_one(position: int, data: Path | None) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(whole), indent=2).decode())
 
 
-for command in (event_verify.verify, event_verify.seal, event_export.export, event_import.import_):
+for command in (
+    event_verify.verify,
+    event_verify.seal,
+    event_export.export,
+    event_import.import_,
+    event_state.state,
+    event_replay.replay,
+    event_replay.replays,
+    event_replay.forget_replay,
+):
     events.add_command(command)
 
 

@@ -12,6 +12,7 @@ from litestar import Response, get
 from api.ocs.answers import json_answer
 from api.ocs.body_fields import BAD_TIME
 from api.ocs.filters import FilterErrors
+from api.ocs.time_travel import standpoint
 from api.serving import AnyRequest, serving_of
 from projections.facets.query import FacetSearch, Values
 from projections.facets.tables import DIMENSIONS
@@ -33,13 +34,14 @@ async def aggregate(request: AnyRequest) -> Response[bytes]:
     """The values over all frames, or over those of a time range."""
     serving = serving_of(request)
     viewer = await serving.viewer(request)
-    now = serving.core.clock.now()
-    given = {name: value for name, value in request.query_params.multi_items() if value}
+    there = await standpoint(serving, request, viewer)
+    now = there.now
+    given = {name: value for name, value in there.parameters if value}
     start, end, public = _parsed(given)
     equal = {name: given[name] for name in DIMENSIONS if name in given}
     generated, over = f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03}Z", False
     if start is None and end is None and public is None and not equal:
-        values = await serving.facets.everything(viewer, now)
+        values = await there.facets.everything(viewer, now)
     elif start is None or end is None:
         return json_answer("both start & end must be specified", status=400)
     elif end - start > LONGEST:
@@ -48,11 +50,11 @@ async def aggregate(request: AnyRequest) -> Response[bytes]:
         over = end <= now
         if viewer.authenticated or public:
             search = FacetSearch(start=start, end=end, public=bool(public), equal=equal)
-            values = await serving.facets.within(search, viewer, now)
+            values = await there.facets.within(search, viewer, now)
         else:
             values, generated = tuple([] for _ in KEYS), ""
     age = _OWN if viewer.authenticated else _OF_THE_PAST if over else _OF_TODAY
-    return json_answer(_body(values, generated), headers={"Cache-Control": f"max-age={age}"})
+    return json_answer(_body(values, generated), headers={"Cache-Control": f"max-age={age}", **there.headers})
 
 
 def _body(values: Values, generated: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.ocs.description_search import FORMAT, paging_parameters
+from api.ocs.description_search import AT, FORMAT, paging_parameters
 from api.ocs.record_body import KEY_LENGTH
 from api.openapi import (
     BODY_TYPES,
@@ -36,7 +36,7 @@ def file_operations(settings: Settings) -> list[Operation]:
             tag="files",
             summary="Versions, newest first.",
             description="With `md5`, how an ingester asks whether a file is there: exact, and exactly counted.",
-            parameters=[Parameter("md5", TEXT, "Exactly this checksum."), *paging, FORMAT],
+            parameters=[Parameter("md5", TEXT, "Exactly this checksum."), *paging, AT, FORMAT],
             answers={200: Answer("A page of versions.", ref("VersionPage"))},
             who="staff",
         ),
@@ -45,7 +45,7 @@ def file_operations(settings: Settings) -> list[Operation]:
             path="/versions/{version_id}/",
             tag="files",
             summary="One version.",
-            parameters=[*version, FORMAT],
+            parameters=[*version, AT, FORMAT],
             answers={200: Answer("The version.", ref("VersionRow"))},
             who="staff",
         ),

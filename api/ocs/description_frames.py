@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from api.ocs.description_search import FORMAT, include_parameters, list_parameters, paging_parameters, search_parameters
+from api.ocs.description_search import (
+    AT,
+    FORMAT,
+    include_parameters,
+    list_parameters,
+    paging_parameters,
+    search_parameters,
+)
 from api.openapi import (
     BODY_TYPES,
     MOMENT,
@@ -32,7 +39,7 @@ def frame_operations(settings: Settings, types: Sequence[str]) -> list[Operation
     """The operations below `/frames/`. `types` are the configuration types that are accepted now."""
     search = search_parameters(types, settings["SCIENCE_CONFIGURATION_TYPES"])
     paging = paging_parameters(settings["PAGINATION_DEFAULT_LIMIT"], settings["PAGINATION_MAX_LIMIT"])
-    one = [*FRAME, *search, FORMAT]
+    one = [*FRAME, *search, AT, FORMAT]
     return [
         Operation(
             method="get",
@@ -40,7 +47,7 @@ def frame_operations(settings: Settings, types: Sequence[str]) -> list[Operation
             tag=TAG,
             summary="Search frames.",
             description="Newest first unless ordered otherwise. Unknown parameters and empty values are ignored.",
-            parameters=[*search, *include_parameters(), *paging, *list_parameters(), FORMAT],
+            parameters=[*search, *include_parameters(), *paging, *list_parameters(), AT, FORMAT],
             answers={200: Answer("A page of frames.", ref("FramePage")), 404: Answer("A bad cursor.", ref("Error"))},
         ),
         Operation(
@@ -69,6 +76,7 @@ def frame_operations(settings: Settings, types: Sequence[str]) -> list[Operation
                     "query_timeout", {"type": "integer", "minimum": 0, "maximum": 20000}, "Milliseconds; 0 for none."
                 ),
                 Parameter("aggregate_field", TEXT, "Accepted for older clients, without effect."),
+                AT,
                 FORMAT,
             ],
             answers={
@@ -93,7 +101,7 @@ def frame_operations(settings: Settings, types: Sequence[str]) -> list[Operation
             tag=TAG,
             summary="One frame.",
             description="The search filters apply here too: a frame that doesn't match isn't found.",
-            parameters=[*FRAME, *search, *include_parameters(), FORMAT],
+            parameters=[*FRAME, *search, *include_parameters(), AT, FORMAT],
             answers={200: Answer("The frame.", ref("FrameRow")), 404: NOT_FOUND},
         ),
         Operation(

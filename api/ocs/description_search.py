@@ -10,6 +10,12 @@ from projections.frames.search import ORDERINGS
 
 TRUTHY: Schema = {"type": "string", "enum": ["true", "false"]}
 FORMAT = Parameter("format", {"type": "string", "enum": ["json", "api"]}, "JSON whatever the Accept header says.")
+AT = Parameter(
+    "at",
+    TEXT,
+    "Superusers only: as of this position of the log, or this time (without an offset: UTC). The header "
+    "`Starferry-Position` and the links name the position; with it the same rows come for ever.",
+)
 _GEOMETRY = (
     "Right ascension and declination in degrees: WKT such as `POINT(10.68 41.27)`, EWKT, GeoJSON or hexadecimal EWKB. "
     "Edges are great circles."

@@ -18,6 +18,7 @@ from api.ocs.filters import Controls, Parameters, parse_controls, parse_search
 from api.ocs.negotiation import body_as_json
 from api.ocs.paging import Place, page_link, place_of_cursor, read_place, write_place
 from api.ocs.record_body import BodyErrors, parse_body, version_conflict
+from api.ocs.time_travel import standpoint
 from api.read_gate import HEADER
 from api.serving import AnyRequest, Serving, base_url, cause, serving_of
 from application.commands.ingest import decide_arrival
@@ -39,7 +40,8 @@ async def list_frames(request: AnyRequest) -> Response[bytes]:
     """A page of the frames that the asker may see."""
     serving = serving_of(request)
     viewer = await serving.viewer(request)
-    parameters = list(request.query_params.multi_items())
+    there = await standpoint(serving, request, viewer)
+    parameters = there.parameters
     search = search_of(serving, parameters)
     controls = _controls(serving, parameters)
     order = total(controls.order)
@@ -50,10 +52,10 @@ async def list_frames(request: AnyRequest) -> Response[bytes]:
         if place and (place.backwards or place.offset != controls.offset):
             place = None  # somebody has changed the link
     backwards = place is not None and place.backwards
-    page = await serving.frames.page(
+    page = await there.frames.page(
         search,
         viewer,
-        serving.core.clock.now(),
+        there.now,
         serving.link(request),
         order=reverse(order) if backwards else order,
         limit=controls.limit,
@@ -62,12 +64,14 @@ async def list_frames(request: AnyRequest) -> Response[bytes]:
         related=controls.related,
         thumbnails=serving.thumbnail_link(request) if controls.thumbnails else None,
         counted=not controls.by_cursor,
-        exact_count=_exact(search, controls, viewer.authenticated),
+        exact_count=there.position is not None or _exact(search, controls, viewer.authenticated),
     )
     address = f"{base_url(serving.core, request)}/frames/"
     if controls.by_cursor:
-        return json_answer(_cursor_page(page, address, parameters, order, controls.limit, place))
-    return json_answer(_offset_page(page, address, parameters, order, controls))
+        envelope = _cursor_page(page, address, parameters, order, controls.limit, place)
+    else:
+        envelope = _offset_page(page, address, parameters, order, controls)
+    return json_answer(envelope, headers=there.headers)
 
 
 @get("/{frame_id:str}")
@@ -75,16 +79,17 @@ async def frame_detail(request: AnyRequest, frame_id: FromPath[str]) -> Response
     """One frame."""
     serving = serving_of(request)
     viewer = await serving.viewer(request)
-    parameters = list(request.query_params.multi_items())
-    search = search_of(serving, parameters)
-    number, link, controls = id_in_path(frame_id), serving.link(request), _controls(serving, parameters)
+    there = await standpoint(serving, request, viewer)
+    search = search_of(serving, there.parameters)
+    number, link, controls = id_in_path(frame_id), serving.link(request), _controls(serving, there.parameters)
     pictures = serving.thumbnail_link(request) if controls.thumbnails else None
-    now = serving.core.clock.now()
     row = await found(
         serving,
-        lambda: serving.frames.one(number, search, viewer, now, link, related=controls.related, thumbnails=pictures),
+        lambda: there.frames.one(
+            number, search, viewer, there.now, link, related=controls.related, thumbnails=pictures
+        ),
     )
-    return json_answer(row)
+    return json_answer(row, headers=there.headers)
 
 
 @get("/{frame_id:str}/headers")
@@ -92,12 +97,12 @@ async def frame_headers(request: AnyRequest, frame_id: FromPath[str]) -> Respons
     """The whole header, as it was ingested."""
     serving = serving_of(request)
     viewer = await serving.viewer(request)
-    search = search_of(serving, list(request.query_params.multi_items()))
-    number, now = id_in_path(frame_id), serving.core.clock.now()
-    position = await found(serving, lambda: serving.frames.headers_at(number, search, viewer, now))
+    there = await standpoint(serving, request, viewer)
+    search, number = search_of(serving, there.parameters), id_in_path(frame_id)
+    position = await found(serving, lambda: there.frames.headers_at(number, search, viewer, there.now))
     event = await serving.log.event_at(position)
     headers = event.event.headers if isinstance(event.event, FileProcessed | FrameAmended) else None
-    return json_answer({"data": headers or msgspec.Raw(b"{}")})
+    return json_answer({"data": headers or msgspec.Raw(b"{}")}, headers=there.headers)
 
 
 @get("/{frame_id:str}/related")
@@ -105,11 +110,12 @@ async def frame_related(request: AnyRequest, frame_id: FromPath[str]) -> Respons
     """The related frames that the asker may see; a plain array."""
     serving = serving_of(request)
     viewer = await serving.viewer(request)
-    search = search_of(serving, list(request.query_params.multi_items()))
-    number, now, link = id_in_path(frame_id), serving.core.clock.now(), serving.link(request)
-    await found(serving, lambda: serving.frames.one(number, search, viewer, now, link, related=False))
-    rows = await serving.frames.related_frames(number, viewer, now, link)
-    return json_answer([_plain(msgspec.to_builtins(row, builtin_types=(msgspec.Raw,))) for row in rows])
+    there = await standpoint(serving, request, viewer)
+    search, number, link = search_of(serving, there.parameters), id_in_path(frame_id), serving.link(request)
+    await found(serving, lambda: there.frames.one(number, search, viewer, there.now, link, related=False))
+    rows = await there.frames.related_frames(number, viewer, there.now, link)
+    plain = [_plain(msgspec.to_builtins(row, builtin_types=(msgspec.Raw,))) for row in rows]
+    return json_answer(plain, headers=there.headers)
 
 
 async def found(serving: Serving, ask: Callable[[], Awaitable[T | None]]) -> T:

@@ -7,6 +7,7 @@ from litestar.params import FromPath
 
 from api.ocs.answers import json_answer
 from api.ocs.filters import parse_controls
+from api.ocs.time_travel import standpoint
 from api.replica import WRITER, needed
 from api.serving import AnyRequest, base_url, serving_of
 from application.permissions import must_be_known
@@ -29,17 +30,19 @@ async def list_versions(request: AnyRequest) -> Response[bytes]:
     if not (principal.is_staff or principal.is_superuser):
         raise Forbidden("You do not have permission to perform this action.")
     needed.set(WRITER)  # an ingester that isn't told of a file here will store it again
-    parameters = list(request.query_params.multi_items())
+    there = await standpoint(serving, request, principal)
+    parameters = there.parameters
     settings = serving.core.settings
     controls = parse_controls(
         parameters, default_limit=settings["PAGINATION_DEFAULT_LIMIT"], max_limit=settings["PAGINATION_MAX_LIMIT"]
     )
     md5 = dict(parameters).get("md5", "").replace("\0", " ") or None
     link = serving.link(request)
-    rows, count, more = await serving.frames.versions(link, md5=md5, limit=controls.limit, offset=controls.offset)
+    rows, count, more = await there.frames.versions(link, md5=md5, limit=controls.limit, offset=controls.offset)
     if md5 and not rows and await serving.gate.catch_up():
-        rows, count, more = await serving.frames.versions(link, md5=md5, limit=controls.limit, offset=controls.offset)
-    base = f"{base_url(serving.core, request)}/versions/?limit={controls.limit}&offset="
+        rows, count, more = await there.frames.versions(link, md5=md5, limit=controls.limit, offset=controls.offset)
+    at = "" if there.position is None else f"at={there.position}&"
+    base = f"{base_url(serving.core, request)}/versions/?{at}limit={controls.limit}&offset="
     return json_answer(
         {
             "count": count,
@@ -47,7 +50,8 @@ async def list_versions(request: AnyRequest) -> Response[bytes]:
             "previous": f"{base}{max(0, controls.offset - controls.limit)}" if controls.offset else None,
             "results": rows,
             "count_estimated": False,
-        }
+        },
+        headers=there.headers,
     )
 
 
@@ -60,13 +64,14 @@ async def version_detail(request: AnyRequest, version_id: FromPath[int]) -> Resp
     if not (principal.is_staff or principal.is_superuser):
         raise Forbidden("You do not have permission to perform this action.")
     needed.set(WRITER)
+    there = await standpoint(serving, request, principal)
     link = serving.link(request)
-    rows, _, _ = await serving.frames.versions(link, version_id=version_id)
+    rows, _, _ = await there.frames.versions(link, version_id=version_id)
     if not rows and await serving.gate.catch_up():
-        rows, _, _ = await serving.frames.versions(link, version_id=version_id)
+        rows, _, _ = await there.frames.versions(link, version_id=version_id)
     if not rows:
         raise NotFound("No Version matches the given query.")
-    return json_answer(rows[0])
+    return json_answer(rows[0], headers=there.headers)
 
 
 @get("/profile")

@@ -24,7 +24,7 @@ async def audit(request: AnyRequest, kind: FromPath[str], name: FromPath[str]) -
     viewer = await serving.viewer(request)
     must_be_known(viewer)
     kind = kind.replace("-", "_")
-    await _must_see(request, viewer, kind, name)
+    await must_see(request, viewer, kind, name)
     at = _time(request.query_params.get("at", ""))
     core = serving.core
     if kind == "frame":
@@ -53,7 +53,7 @@ async def events(request: AnyRequest) -> Response[bytes]:
     return json_answer({"results": entries(batch.events), "position": batch.upto})
 
 
-async def _must_see(request: AnyRequest, viewer: Principal, kind: str, name: str) -> None:
+async def must_see(request: AnyRequest, viewer: Principal, kind: str, name: str) -> None:
     if viewer.is_superuser:
         return
     serving = serving_of(request)

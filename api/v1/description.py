@@ -14,6 +14,7 @@ from api.v1.description_groups import groups
 from api.v1.description_notices import mail, webhooks
 from api.v1.description_parts import problem
 from api.v1.description_schemas import schemas
+from api.v1.description_states import states
 
 _TAGS = {
     "ingest": "Files in.",
@@ -45,6 +46,7 @@ def operations() -> list[Operation]:
         *webhooks(),
         *mail(),
         *history(),
+        *states(),
     ]
 
 

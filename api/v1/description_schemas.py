@@ -15,6 +15,7 @@ from api.v1.transfers import COPIES, STATUSES
 from api.v1.webhooks import WebhookForm
 from application.commands.preview_paths import Preview
 from application.history import Entry
+from application.states import State
 from application.transfer_news import News, Progress
 from application.webhook_message import WebhookBody
 from projections.frames.thumbnails import ThumbnailRow
@@ -34,6 +35,7 @@ _STRUCTS = (
     RuleCard,
     CalibrationReport,
     Entry,
+    State,
     ThumbnailRow,
     News,
     Progress,

@@ -22,16 +22,17 @@ from domain.frames import (
 from domain.thumbnails import ThumbnailAdded, ThumbnailRemoved
 from projections.frames.grams import basename_grams, target_grams
 from projections.frames.months import month_key
+from projections.frames.past import keep_frames, keep_thumbnail, remove
 from projections.frames.tables import INDEXES, TABLES
 from projections.projection import Cursor
 
 _COLUMNS = (
-    "id observation_id request_id observation_date public_date created exposure_time headers_at observation_day "
+    "id observation_id request_id observation_date public_date created exposure_time headers_at since observation_day "
     "reduction_level basename proposal_id instrument_id target_name site_id telescope_id primary_optical_element "
     "configuration_type observation target_folded submitter version_set area"
 ).split()
 _TYPES = (
-    "int int int timestamptz timestamptz timestamptz float8 bigint date smallint "
+    "int int int timestamptz timestamptz timestamptz float8 bigint bigint date smallint "
     "text text text text text text text text text text text text text"
 ).split()
 _KEPT = ("id", "basename", "created", "version_set", "headers_at", "submitter", "observation")
@@ -52,24 +53,34 @@ ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name i
 """
 
 _VERSIONS = """
-INSERT INTO version (id, frame_id, size, created, key, md5, extension, path, sha256, deleted)
-SELECT u.*, false FROM unnest(%b::int[], %b::int[], %b::bigint[], %b::timestamptz[], %b::text[], %b::text[], %b::text[],
-                              %b::text[], %b::bytea[]) AS u
+INSERT INTO version (id, frame_id, size, since, created, key, md5, extension, path, sha256, deleted)
+SELECT u.*, false FROM unnest(%b::int[], %b::int[], %b::bigint[], %b::bigint[], %b::timestamptz[], %b::text[],
+                              %b::text[], %b::text[], %b::text[], %b::bytea[]) AS u
 ON CONFLICT (id) DO NOTHING
 """
 
-_LINK_KNOWN = """
-WITH named AS (SELECT u.id, u.name, f.id AS other FROM unnest(%b::int[], %b::text[]) AS u(id, name)
-               LEFT JOIN frame f ON f.basename = u.name),
-     linked AS (INSERT INTO link SELECT id, other FROM named WHERE other IS NOT NULL
-                UNION SELECT other, id FROM named WHERE other IS NOT NULL ON CONFLICT DO NOTHING)
-INSERT INTO waiting SELECT DISTINCT name, id FROM named WHERE other IS NULL ON CONFLICT DO NOTHING
+# a link that is named again holds since it was named first, whatever the order in which that is told
+_LINK = """
+INSERT INTO link AS l (frame_id, other_id, since)
+SELECT a, b, min(since)
+  FROM (SELECT id, other, since FROM named WHERE other IS NOT NULL
+        UNION ALL SELECT other, id, since FROM named WHERE other IS NOT NULL) pairs (a, b, since)
+ GROUP BY a, b
+ON CONFLICT (frame_id, other_id) DO UPDATE SET since = excluded.since WHERE l.since > excluded.since
 """
 
-_LINK_WAITING = """
-WITH arrived AS (DELETE FROM waiting w USING unnest(%b::int[], %b::text[]) AS u(id, name)
-                  WHERE w.basename = u.name RETURNING u.id, w.frame_id)
-INSERT INTO link SELECT id, frame_id FROM arrived UNION SELECT frame_id, id FROM arrived ON CONFLICT DO NOTHING
+_LINK_KNOWN = f"""
+WITH named AS (SELECT u.*, f.id AS other FROM unnest(%b::int[], %b::text[], %b::bigint[]) AS u(id, name, since)
+               LEFT JOIN frame f ON f.basename = u.name),
+     linked AS ({_LINK})
+INSERT INTO waiting (basename, frame_id, since) SELECT name, id, min(since) FROM named WHERE other IS NULL GROUP BY 1, 2
+ON CONFLICT DO NOTHING
+"""
+
+_LINK_WAITING = f"""
+WITH named AS (DELETE FROM waiting w USING unnest(%b::int[], %b::text[]) AS u(id, name)
+                WHERE w.basename = u.name RETURNING u.id, w.frame_id AS other, w.since)
+{_LINK}
 """
 
 
@@ -108,13 +119,13 @@ class FramesProjection:
                     case FileDeletedFromServer() as event:
                         cursor.execute("UPDATE version SET deleted = true WHERE id = %s", (event.version_id,))
                     case FrameDeleted() as event:
-                        _delete(cursor, event.frame_id)
+                        _delete(cursor, event.frame_id, recorded.position)
                     case RelatedFramesChanged() as event:
-                        _change_links(cursor, event)
+                        _change_links(cursor, event, recorded.position)
                     case ThumbnailAdded() as event:
-                        _put_thumbnail(cursor, event)
+                        _put_thumbnail(cursor, event, recorded.position)
                     case ThumbnailRemoved() as event:
-                        cursor.execute("DELETE FROM thumbnail WHERE id = %s", (event.thumbnail.id,))
+                        remove(cursor, "thumbnail", "id = %s", (event.thumbnail.id,), recorded.position)
                     case _:
                         pass
 
@@ -125,12 +136,15 @@ class FramesProjection:
             self._row(recorded, None if outline is None else next(cells))
             for recorded, outline in zip(arrived, outlines, strict=True)
         ]
+        known = [recorded for recorded in arrived if recorded.version > 1]  # of a stream's first event there's no frame
+        keep_frames(cursor, [_frame_id(recorded) for recorded in known], [recorded.position for recorded in known])
         cursor.execute(_UPSERT, [list(column) for column in zip(*rows, strict=True)], prepare=True)
         versions = [
             (
                 v.id,
                 row[0],
                 v.size,
+                recorded.position,
                 v.created or recorded.at,
                 v.key,
                 v.md5,
@@ -144,7 +158,7 @@ class FramesProjection:
         if versions:
             cursor.execute(_VERSIONS, [list(column) for column in zip(*versions, strict=True)], prepare=True)
         named = [
-            (row[0], name)
+            (row[0], name, recorded.position)
             for recorded, row in zip(arrived, rows, strict=True)
             for name in dict.fromkeys(_record(recorded).related)
             if name != _record(recorded).basename
@@ -172,6 +186,7 @@ class FramesProjection:
             recorded.at,
             record.exposure_time,
             recorded.position if has_headers else 0,
+            recorded.position,
             record.observation_day,
             record.reduction_level,
             record.basename,
@@ -227,39 +242,55 @@ def _record(recorded: Recorded) -> FrameRecord:
     return recorded.event.record
 
 
+def _frame_id(recorded: Recorded) -> int:
+    assert isinstance(recorded.event, FileProcessed | FrameAmended)
+    return recorded.event.frame_id
+
+
 def _versions(recorded: Recorded) -> tuple[FrameVersion, ...]:
     return recorded.event.versions if isinstance(recorded.event, FileProcessed) else ()
 
 
-def _delete(cursor: Cursor, frame_id: int) -> None:
-    cursor.execute("DELETE FROM link WHERE frame_id = %s OR other_id = %s", (frame_id, frame_id))
-    for table, column in (
-        ("waiting", "frame_id"),
-        ("version", "frame_id"),
-        ("thumbnail", "frame_id"),
-        ("frame", "id"),
-    ):
-        cursor.execute(f"DELETE FROM {table} WHERE {column} = %s".encode(), (frame_id,))
+def _delete(cursor: Cursor, frame_id: int, position: int) -> None:
+    remove(cursor, "link", "frame_id = %s OR other_id = %s", (frame_id, frame_id), position)
+    cursor.execute("DELETE FROM waiting WHERE frame_id = %s", (frame_id,))
+    for table, column in (("version", "frame_id"), ("thumbnail", "frame_id"), ("frame", "id")):
+        remove(cursor, table, f"{column} = %s", (frame_id,), position)
 
 
-def _change_links(cursor: Cursor, event: RelatedFramesChanged) -> None:
+def _change_links(cursor: Cursor, event: RelatedFramesChanged, position: int) -> None:
     frame, removed = event.frame_id, list(event.removed)
-    cursor.execute(
-        "WITH gone AS (SELECT id FROM frame WHERE basename = ANY(%s)) DELETE FROM link USING gone "
-        "WHERE (frame_id = %s AND other_id = gone.id) OR (frame_id = gone.id AND other_id = %s)",
-        (removed, frame, frame),
+    named = "SELECT id FROM frame WHERE basename = ANY(%s)"
+    remove(
+        cursor,
+        "link",
+        f"(frame_id = %s AND other_id IN ({named})) OR (other_id = %s AND frame_id IN ({named}))",
+        (frame, removed, frame, removed),
+        position,
     )
     cursor.execute("DELETE FROM waiting WHERE frame_id = %s AND basename = ANY(%s)", (frame, removed))
     if event.added:
-        cursor.execute(_LINK_KNOWN, ([frame] * len(event.added), list(event.added)), prepare=True)
+        times = len(event.added)
+        cursor.execute(_LINK_KNOWN, ([frame] * times, list(event.added), [position] * times), prepare=True)
 
 
-def _put_thumbnail(cursor: Cursor, event: ThumbnailAdded) -> None:
+def _put_thumbnail(cursor: Cursor, event: ThumbnailAdded, position: int) -> None:
     picture = event.thumbnail
+    keep_thumbnail(cursor, picture.id, position)
     cursor.execute(
-        "INSERT INTO thumbnail (id, frame_id, basename, extension, size, key, path) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s) "
-        "ON CONFLICT (id) DO UPDATE SET frame_id = excluded.frame_id, basename = excluded.basename, "
-        "extension = excluded.extension, size = excluded.size, key = excluded.key, path = excluded.path",
-        (picture.id, event.frame_id, picture.basename, picture.extension, picture.size, picture.key, picture.path),
+        "INSERT INTO thumbnail (id, frame_id, since, basename, extension, size, key, path) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s) "
+        "ON CONFLICT (id) DO UPDATE SET frame_id = excluded.frame_id, since = excluded.since, "
+        "basename = excluded.basename, extension = excluded.extension, size = excluded.size, key = excluded.key, "
+        "path = excluded.path",
+        (
+            picture.id,
+            event.frame_id,
+            position,
+            picture.basename,
+            picture.extension,
+            picture.size,
+            picture.key,
+            picture.path,
+        ),
     )

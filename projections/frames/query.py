@@ -43,10 +43,11 @@ class Page(msgspec.Struct):
 class FrameQueries:
     """Answers from `read_frames`. Belongs to one event loop.
 
-    With a `files_url` the links of versions lead to the files' paths below it, not where a given `link` leads.
+    Without `facets` what stands before a great offset is walked through, not counted by days. With a `files_url` the
+    links of versions lead to the files' paths below it, not where a given `link` leads.
     """
 
-    def __init__(self, pool: Pool, sky: Sky, facets: FacetQueries, *, files_url: str = "") -> None:
+    def __init__(self, pool: Pool, sky: Sky, facets: FacetQueries | None, *, files_url: str = "") -> None:
         self._pool = pool
         self._facets = facets
         self._files_url = files_url
@@ -238,7 +239,7 @@ class FrameQueries:
     async def _pass_days(self, search: FrameSearch, viewer: Principal, now: datetime, where: Where, offset: int) -> int:
         """How many frames come before a later day, from which on it is enough to look; 0 for most kinds of searches."""
         simple = msgspec.structs.replace(search, equal={}, start=None, public=search.public or None) == FrameSearch()
-        if not simple or not search.equal.keys() <= set(DIMENSIONS):
+        if self._facets is None or not simple or not search.equal.keys() <= set(DIMENSIONS):
             return 0
         skip = await self._facets.skip(offset, search.equal, viewer, now)
         if skip is None:

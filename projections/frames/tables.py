@@ -6,16 +6,21 @@ not stored twice, but for `submitter`, their USERID. `cells` are sky keys (appli
 trigrams for substring search. `waiting` holds related names whose frame hasn't arrived. `sha256` and `size` are null
 when another program stored the file.
 
+`since` is the position of the event that gave a row what it holds (of a link: that named it). What a row held before,
+and rows that are gone, stand in the tables of `past.py`, with the position `until` which they held it.
+
 What is new in a GIN index waits in a list that each search reads from end to end: with the usual 4 MB a search of the
 sky took thirty times as long, so it is kept to 128 kB.
 """
 
-TABLES = """
+from projections.frames.past import PAST_INDEXES, PAST_TABLES
+
+TABLES = f"""
 CREATE TABLE frame (
     id int PRIMARY KEY,
     observation_id int, request_id int,
     observation_date timestamptz, public_date timestamptz, created timestamptz NOT NULL,
-    exposure_time float8, headers_at bigint NOT NULL,
+    exposure_time float8, headers_at bigint NOT NULL, since bigint NOT NULL,
     observation_day date, reduction_level smallint NOT NULL,
     basename text NOT NULL, proposal_id text NOT NULL, instrument_id text NOT NULL, target_name text NOT NULL,
     site_id text NOT NULL, telescope_id text NOT NULL, primary_optical_element text NOT NULL,
@@ -24,19 +29,20 @@ CREATE TABLE frame (
 ) WITH (fillfactor = 90);
 CREATE UNIQUE INDEX frame_basename ON frame (basename);
 CREATE TABLE version (
-    id int PRIMARY KEY, frame_id int NOT NULL, size bigint, created timestamptz NOT NULL,
+    id int PRIMARY KEY, frame_id int NOT NULL, size bigint, since bigint NOT NULL, created timestamptz NOT NULL,
     key text NOT NULL, md5 text NOT NULL, extension text NOT NULL, path text NOT NULL, deleted boolean NOT NULL,
     sha256 bytea
 );
 CREATE TABLE thumbnail (
-    id int PRIMARY KEY, frame_id int NOT NULL, basename text NOT NULL, extension text NOT NULL, size text NOT NULL,
-    key text NOT NULL, path text NOT NULL
+    id int PRIMARY KEY, frame_id int NOT NULL, since bigint NOT NULL, basename text NOT NULL, extension text NOT NULL,
+    size text NOT NULL, key text NOT NULL, path text NOT NULL
 );
-CREATE TABLE link (frame_id int, other_id int, PRIMARY KEY (frame_id, other_id));
-CREATE TABLE waiting (basename text, frame_id int, PRIMARY KEY (basename, frame_id));
+CREATE TABLE link (frame_id int, other_id int, since bigint NOT NULL, PRIMARY KEY (frame_id, other_id));
+CREATE TABLE waiting (basename text, frame_id int, since bigint NOT NULL, PRIMARY KEY (basename, frame_id));
+{PAST_TABLES}
 """
 
-INDEXES = """
+INDEXES = f"""
 CREATE INDEX frame_newest ON frame (observation_date DESC, id DESC);
 CREATE INDEX frame_day ON frame (observation_day, id);
 CREATE INDEX frame_site ON frame (site_id, instrument_id, observation_date DESC, id DESC);
@@ -53,4 +59,5 @@ CREATE INDEX version_md5 ON version (md5);
 CREATE INDEX version_frame ON version (frame_id);
 CREATE INDEX thumbnail_frame ON thumbnail (frame_id);
 CREATE INDEX thumbnail_basename ON thumbnail (basename);
+{PAST_INDEXES}
 """

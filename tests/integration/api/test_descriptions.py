@@ -86,7 +86,7 @@ def operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 PROBES = ("1", "true", "false", "x", "-x", "2020-01-01", "EXPOSE", "POINT(1 1)", "id")
-ELSEWHERE = {"format", "pagination_style", "cursor", "after"}
+ELSEWHERE = {"at", "format", "pagination_style", "cursor", "after"}
 """Read by the handler and by negotiation, not by the two parsers."""
 
 
