@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -22,7 +21,9 @@ from adapters.ingest_metrics import IngestMetrics
 from adapters.portal.questions import PortalQuestions
 from adapters.throttle_counts import PostgresThrottleCounts
 from api.bootstrap import Core, link_key
+from api.correlation import correlation
 from api.csrf import Csrf
+from api.event_feed import EventFeed
 from api.password_login import PasswordLogin
 from api.password_pace import PasswordPace
 from api.portal_calls import PortalCalls
@@ -81,6 +82,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     types: ConfigurationTypes
     metrics: IngestMetrics
     feed: TransferFeed
+    events: EventFeed
 
     async def asker(self, request: AnyRequest, *, throttled: bool = True) -> Principal:
         """Who asks: by token, session or bearer token. Counts the request unless told not to.
@@ -153,6 +155,7 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             forget=authenticator.forget_tokens,
         )
     )
+    events = EventFeed(core.event_search(), core.wakeup())
     background = [asyncio.create_task(_keep_asking(types, wait)), asyncio.create_task(throttles.keep_flushing())]
     try:
         yield Serving(
@@ -175,9 +178,11 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             types=types,
             metrics=IngestMetrics(core.settings["INGESTER_PROCESS_NAME"]),
             feed=feed,
+            events=events,
         )
     finally:
         await feed.close()
+        await events.close()
         for task in background:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -234,5 +239,5 @@ def files_url(settings: Settings) -> str:
 
 
 def cause(principal: Principal, via: str, reason: str = "") -> Cause:
-    """Who and through which way in, with a new correlation id."""
-    return Cause(actor=principal.username, via=via, correlation=secrets.token_hex(8), reason=reason)
+    """Who and through which way in, as part of this request."""
+    return Cause(actor=principal.username, via=via, correlation=correlation(), reason=reason)
