@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 import msgspec
@@ -66,10 +67,11 @@ class EventSearch(msgspec.Struct, frozen=True):
 
     def _between(self, wanted: EventFilter, after: int, upto: int) -> tuple[int, int]:
         """The same stretch without what lies far outside of the times."""
-        if wanted.since is not None:
-            after = max(after, self.index.before(wanted.since - SLACK, upto))
-        if wanted.until is not None:
-            upto = min(upto, self.index.before(wanted.until + SLACK, upto))
+        with suppress(OverflowError):  # the first and the last minutes of the calendar
+            if wanted.since is not None:
+                after = max(after, self.index.before(wanted.since - SLACK, upto))
+            if wanted.until is not None:
+                upto = min(upto, self.index.before(wanted.until + SLACK, upto))
         return after, upto
 
     def _wanted(self, wanted: EventFilter, positions: Sequence[int]) -> list[Recorded]:

@@ -66,8 +66,8 @@ def _feed() -> Operation:
         tag="history",
         summary="The feed of all events, in order, without gaps.",
         description=(
-            "With `Accept: text/event-stream` it has no end: `open`, then a message for each event, with its position as "
-            "id. Whoever comes back with the last id misses nothing."
+            "With `Accept: text/event-stream` it has no end: `open`, then a message for each event, with its position "
+            "as id. Whoever comes back with the last id misses nothing."
         ),
         parameters=[
             *FILTERS,
