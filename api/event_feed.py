@@ -13,6 +13,7 @@ from functools import partial
 from typing import Protocol
 
 import msgspec
+import psycopg
 import structlog
 
 from api.listener import opening, still_here
@@ -31,8 +32,9 @@ BATCH = 100
 """Events of a stream that are read and sent at a time."""
 MOST_LISTENERS = 50
 """In a process, streams and pages that are waited for together: each holds a connection of a client open."""
-BEHIND_SECONDS = 0.05
-"""Between two looks at an index that hasn't reached the log's head yet."""
+BEHIND_SECONDS = (0.05, 1.0)
+"""Between two looks at an index that hasn't reached the log's head yet: at first, and at most (it may have stopped)."""
+TROUBLES = (StarferryError, psycopg.Error)
 
 May = Callable[[], Awaitable[bool]]
 
@@ -91,7 +93,7 @@ class EventFeed:
             return await self._next(question, question.after, limit)
         ends = _now() + wait
         with self._place() as woken:
-            after = question.after
+            after, patience = question.after, _Patience()
             while True:
                 woken.clear()
                 found = await self._next(question, after, limit)
@@ -99,7 +101,7 @@ class EventFeed:
                 left = ends - _now()
                 if found.events or left <= 0 or self._closed:
                     return found
-                await self._until_growth(woken, after, left)
+                await self._until_growth(woken, after, left, patience)
 
     def check_place(self) -> None:
         """Raise RetryLater when too many listen already."""
@@ -114,7 +116,7 @@ class EventFeed:
                 async with contextlib.aclosing(self._told(question, may, woken)) as messages:
                     async for message in messages:
                         yield message
-        except StarferryError as error:  # the stream ends, and the client comes back
+        except TROUBLES as error:  # the stream ends, and the client comes back
             logger.warning("a stream of events broke", error=type(error).__name__)
 
     def send_away(self) -> None:
@@ -129,34 +131,38 @@ class EventFeed:
             await in_thread(self._wakeup.stop)
 
     async def _told(self, question: Question, may: May, woken: asyncio.Event) -> AsyncGenerator[bytes, None]:
-        ends = _now() + self._lifetime
-        position = question.after
+        told, ends = _now(), _now() + self._lifetime
+        position, patience = question.after, _Patience()
         yield opening(position)
         while not self._closed and (left := ends - _now()) > 0 and await may():
             woken.clear()
             found = await self._next(question, position, BATCH)
-            if found.events:
-                yield b"".join(_message(recorded, headers=question.headers) for recorded in found.events)
-            elif not await self._until_growth(woken, found.next, min(left, self._heartbeat)):
-                yield still_here(found.next)
             position = found.next
+            if found.events:
+                patience = _Patience()
+                yield b"".join(_message(recorded, headers=question.headers) for recorded in found.events)
+                told = _now()
+                continue
+            await self._until_growth(woken, position, min(left, told + self._heartbeat - _now()), patience)
+            if _now() >= told + self._heartbeat:
+                yield still_here(position)
+                told = _now()
 
     async def _next(self, question: Question, after: int, limit: int) -> Found:
         return await in_thread(self._search.forward, question.wanted, after=after, limit=limit)
 
-    async def _until_growth(self, woken: asyncio.Event, after: int, seconds: float) -> bool:
-        """Wait until there may be something after a position; false when there was nothing for so long."""
-        if await self.head() > after:  # the index is a moment behind
-            await asyncio.sleep(min(BEHIND_SECONDS, seconds))
-            return True
+    async def _until_growth(self, woken: asyncio.Event, after: int, seconds: float, patience: _Patience) -> None:
+        """Wait until there may be something after a position, for so long at most."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(max(seconds, 0.0)):
+                if await self.head() > after:  # the index is behind
+                    await asyncio.sleep(patience.pause())
+                    return
                 while not self._closed:
                     await woken.wait()
                     woken.clear()
                     if await self.head() > after:
-                        return True
-        return self._closed
+                        return
 
     @contextlib.contextmanager
     def _place(self) -> Iterator[asyncio.Event]:
@@ -176,6 +182,18 @@ class EventFeed:
     def _wake(self) -> None:
         for woken in self._waiting:
             woken.set()
+
+
+class _Patience:
+    """How long to wait for the index, the longer the oftener one has waited."""
+
+    def __init__(self) -> None:
+        self._pause, self._longest = BEHIND_SECONDS
+
+    def pause(self) -> float:
+        """Seconds, from now until the next look."""
+        pause, self._pause = self._pause, min(self._pause * 2, self._longest)
+        return pause
 
 
 def _from_thread(loop: asyncio.AbstractEventLoop, wake: Callable[[], None]) -> None:

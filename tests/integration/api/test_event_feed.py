@@ -183,6 +183,23 @@ class TestAFeed:
         assert b"event: open" in opened
         assert beats == [b": still here\nid: %d\n\n" % site.core.log.head()] * 2
 
+    def test_goes_on_saying_so_while_the_read_model_stands_still(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A filter asks the read model; the log is ahead of it for as long as it has stopped."""
+        site.settle()
+        head = site.core.log.head()
+        monkeypatch.setattr("projections.audit.queries.AuditIndex.reached", lambda self, at_least=0: head - 1)
+        question = Question(wanted=EventFilter(actor="nobody"), after=head - 1)
+
+        async def listen() -> list[bytes]:
+            heard = self.feed(site, heartbeat=0.1).stream(question, self.may)
+            messages = [await anext(heard) for _ in range(3)]
+            await close(heard)
+            return messages
+
+        assert asyncio.run(listen())[1:] == [b": still here\nid: %d\n\n" % (head - 1)] * 2
+
     def test_sends_listeners_away_after_a_time(self, site: Site) -> None:
         async def listen() -> int:
             heard = self.feed(site, heartbeat=0.02, lifetime=0.1).stream(self.question(site), self.may)
