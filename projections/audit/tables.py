@@ -1,7 +1,7 @@
 """Tables of the audit read model, and how texts become the numbers in them.
 
 It is an index beside the log, not a copy: what an event says is read from the log, by its position. A row has 60 bytes
-and its index entries 60 more (docs/adr/0036), so who, what and correlation are numbers here.
+and its index entries 67 more (docs/adr/0036): who, what and correlation are numbers here.
 """
 
 from __future__ import annotations
