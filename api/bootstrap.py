@@ -50,6 +50,7 @@ from adapters.webhooks.book import PostgresDeliveries
 from adapters.webhooks.sender import HttpWebhookSender
 from api.links import Links
 from api.settings import Settings
+from application.event_search import EventSearch
 from application.fair_share import places_for
 from application.ferry import Ferry
 from application.frame_matching import FrameMatcher
@@ -77,6 +78,8 @@ from domain.errors import Misconfigured
 from domain.frame_record import FrameRecord
 from domain.hashes import Hashes
 from projections.accounts import AccountsProjection
+from projections.audit.projection import AuditProjection
+from projections.audit.queries import AuditIndex
 from projections.facets.projection import FacetsProjection
 from projections.frames.projection import FramesProjection
 from projections.groups import GroupsProjection
@@ -236,6 +239,10 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
             schedule=self.settings["STARFERRY_WEBHOOK_SCHEDULE"],
         )
 
+    def event_search(self) -> EventSearch:
+        """What finds events by what surrounds them."""
+        return EventSearch(self.log, AuditIndex(self.pool))
+
     def wakeup(self) -> Wakeup:
         """What tells the two above that the log has grown."""
         return Wakeup(self.conninfo)
@@ -282,6 +289,7 @@ def read_models(sky: SphericalSky) -> list[Projection]:
         GroupsProjection(),
         WebhooksProjection(),
         MailNoticesProjection(),
+        AuditProjection(),
     ]
 
 

@@ -1,4 +1,5 @@
-"""What holds for every route, before it is looked up: CORS, HEAD, OPTIONS and format suffixes (contracts: 1.1)."""
+"""What holds for every route, before it is looked up: the request's id, CORS, HEAD, OPTIONS and format suffixes
+(contracts: 1.1)."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from api.correlation import HEADER, begin
 from api.ocs.negotiation import READ, allowing_head
 
 Headers = list[tuple[bytes, bytes]]
@@ -38,6 +40,7 @@ class FrontDoor:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        send = _with_header(send, (HEADER, begin(scope["headers"]).encode()))
         if any(name == b"origin" for name, _ in scope["headers"]):
             if scope["method"] == "OPTIONS" and _has(scope, b"access-control-request-method"):
                 await _respond(send, 200, [*PREFLIGHT, (b"content-length", b"0")], b"")

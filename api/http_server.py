@@ -22,6 +22,7 @@ class HttpServer(uvicorn.Server):
         serving = self._app.state.get("serving")
         if serving is not None:
             serving.feed.send_away()
+            serving.events.send_away()
         await super().shutdown(sockets)
 
     def run_alone(self) -> None:

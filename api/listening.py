@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +13,7 @@ import structlog
 from adapters.broker.ingest_queue import Delivery
 from adapters.ingest_metrics import IngestMetrics
 from api.bootstrap import Core
+from api.correlation import new_correlation
 from api.intake import take_in
 from domain.errors import AlreadyExists, InvalidInput, StarferryError
 from domain.event import Cause
@@ -42,7 +42,7 @@ class Listener:
         try:
             path = self._path(delivery.body)
             with self._open(path) as source:
-                cause = Cause(actor="listener", via="listen", correlation=secrets.token_hex(8))
+                cause = Cause(actor="listener", via="listen", correlation=new_correlation())
                 take_in(self._core, source, path.name, cause, metrics=self._metrics)
         except AlreadyExists:
             delivery.done()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from adapters.one_at_a_time import RETENTION_LOCK, OneAtATime
 from api.bootstrap import Core
+from api.correlation import new_correlation
 from application.commands.delete_frames import FrameDeletion
 from application.commands.deliver_frames import Backfill
 from application.commands.import_accounts import AccountImport
@@ -83,13 +84,17 @@ def retention(core: Core) -> Retention:
 def transfer_expiry(core: Core) -> TransferExpiry:
     """What lets go of the records of transfers that were completed long ago."""
     return TransferExpiry(
-        log=core.log, lookup=core.lookups, clock=core.clock, days=core.settings["STARFERRY_TRANSFER_DAYS"]
+        log=core.log,
+        lookup=core.lookups,
+        clock=core.clock,
+        days=core.settings["STARFERRY_TRANSFER_DAYS"],
+        new_correlation=new_correlation,
     )
 
 
 def periodic_retention(core: Core) -> PeriodicRetention:
     """The same for a worker, one of them at a time."""
-    return PeriodicRetention(retention(core), OneAtATime(core.conninfo, RETENTION_LOCK).run)
+    return PeriodicRetention(retention(core), OneAtATime(core.conninfo, RETENTION_LOCK).run, new_correlation)
 
 
 def matching_frames(core: Core) -> ReadModelMatches:

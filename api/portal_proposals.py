@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import structlog
 
 from adapters.portal.questions import PortalQuestions
+from api.correlation import correlation
 from api.portal_calls import OneAtATime, PortalCalls
 from api.read_gate import ReadGate
 from api.threads import in_thread
@@ -56,7 +57,7 @@ class PortalProposals:
 
     async def learn(self, username: str, proposals: Sequence[str], *, again_in: float = GOOD_SECONDS) -> None:
         """Record a list that the portal has just given; it can be read afterwards."""
-        why = Cause(actor=username, via="ocs", reason="the observation portal's list")
+        why = Cause(actor=username, via="ocs", correlation=correlation(), reason="the observation portal's list")
         position = await in_thread(learn_proposals, self._log, self._clock, why, username, proposals)
         await self._gate.settle("", str(position))
         await self._questions.answered(username, again_in=again_in)

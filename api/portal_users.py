@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from api.correlation import correlation
 from api.portal_calls import OneAtATime, PortalCalls
 from api.portal_proposals import PortalProposals
 from api.read_gate import ReadGate
@@ -99,7 +100,8 @@ class PortalUsers:
         return user.username
 
     async def _sync(self, user: PortalUser, *, with_flags: bool, access_token: str) -> None:
-        why = Cause(actor=user.username, via="ocs", reason="the observation portal's profile")
+        reason = "the observation portal's profile"
+        why = Cause(actor=user.username, via="ocs", correlation=correlation(), reason=reason)
         position = await in_thread(
             sync_user,
             self._log,

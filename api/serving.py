@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -22,7 +21,9 @@ from adapters.ingest_metrics import IngestMetrics
 from adapters.portal.questions import PortalQuestions
 from adapters.throttle_counts import PostgresThrottleCounts
 from api.bootstrap import Core, link_key
+from api.correlation import correlation
 from api.csrf import Csrf
+from api.event_feed import EventFeed
 from api.fitting import ModelsFit
 from api.password_login import PasswordLogin
 from api.password_pace import PasswordPace
@@ -90,6 +91,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     metrics: IngestMetrics
     feed: TransferFeed
     models: ModelsFit
+    events: EventFeed
 
     async def asker(self, request: AnyRequest, *, throttled: bool = True) -> Principal:
         """Who asks: by token, session or bearer token. Counts the request unless told not to.
@@ -171,6 +173,7 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             forget=authenticator.forget_tokens,
         )
     )
+    events = EventFeed(core.event_search(), core.wakeup())
     models = ModelsFit(pool, {projection.name: projection.version for projection in core.projections()})
     background = [
         asyncio.create_task(_keep_asking(types, wait)),
@@ -200,9 +203,11 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             metrics=IngestMetrics(core.settings["INGESTER_PROCESS_NAME"]),
             feed=feed,
             models=models,
+            events=events,
         )
     finally:
         await feed.close()
+        await events.close()
         for task in background:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -260,5 +265,5 @@ def files_url(settings: Settings) -> str:
 
 
 def cause(principal: Principal, via: str, reason: str = "") -> Cause:
-    """Who and through which way in, with a new correlation id."""
-    return Cause(actor=principal.username, via=via, correlation=secrets.token_hex(8), reason=reason)
+    """Who and through which way in, as part of this request."""
+    return Cause(actor=principal.username, via=via, correlation=correlation(), reason=reason)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextvars import Context
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
@@ -173,7 +174,8 @@ class TransferFeed:
                 self._listeners.setdefault(name, set()).add(listener)
             self._count += 1
             if self._follower is None or self._follower.done():
-                self._follower = asyncio.create_task(self._follow())
+                # on its own account, not on that of the request which happens to be the first
+                self._follower = asyncio.create_task(self._follow(), context=Context())
         if not self._listening:
             self._listening = True
             loop = asyncio.get_running_loop()

@@ -15,10 +15,11 @@ from application.ports.event_log import EventLog
 from application.ports.open_destination import OpenDestination
 from application.ports.vault import Vault
 from application.transact import transact
+from application.worker_cause import worker_cause
 from domain import transfers
 from domain.copies import difference
 from domain.errors import GiveUp, NeedsAuthorization, RetryLater, StarferryError
-from domain.event import Cause, Event
+from domain.event import Event
 from domain.hashes import Hashes
 from domain.storage_configs import StorageConfig
 from domain.transfers import RETRY_SCHEDULE, Transfer, TransferChecked
@@ -29,14 +30,15 @@ MISSING = "There is no such file at the destination any more."
 
 
 class CopyCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker's means. `tell_destination` hears of a fault that concerns all of a destination's transfers."""
+    """One worker's means. `tell_destination` hears, after a transfer of it, of a fault that concerns all of
+    a destination's transfers."""
 
     log: EventLog
     vault: Vault
     clock: Clock
     open_destination: OpenDestination
     worker: str
-    tell_destination: Callable[[StorageConfig, StarferryError, datetime], None]
+    tell_destination: Callable[[str, StorageConfig, StarferryError, datetime], None]
     schedule: Sequence[float] = RETRY_SCHEDULE
 
     def run(self, transfer_id: str, transfer: Transfer, config: StorageConfig) -> None:
@@ -93,16 +95,13 @@ class CopyCheck(msgspec.Struct, frozen=True, kw_only=True):
                 retry_after=error.retry_after if isinstance(error, RetryLater) else None,
             ),
         )
-        self.tell_destination(config, error, now)
+        self.tell_destination(transfer_id, config, error, now)
 
     def _change(self, transfer_id: str, decide: Callable[[Transfer], tuple[Event, ...]]) -> None:
-        history = self.log.load(transfers.stream_of(transfer_id))
-        asked = [one for one in history if isinstance(one.event, transfers.TransferCheckRequested)]
-        correlation = asked[-1].cause.correlation if asked else ""
         transact(
             self.log,
             transfers.stream_of(transfer_id),
-            lambda events: decide(transfers.fold(events)),
-            cause=Cause(actor=self.worker, via="worker", correlation=correlation),
+            lambda history: decide(transfers.fold(history)),
+            cause=worker_cause(self.worker),
             now=self.clock.now(),
         )

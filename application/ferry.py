@@ -24,6 +24,7 @@ from application.ports.open_destination import OpenDestination
 from application.ports.vault import Vault
 from application.transact import transact
 from application.transfer_news import Sent
+from application.worker_cause import worker_cause
 from domain import storage_configs, transfers
 from domain.copies import verify
 from domain.errors import (
@@ -37,7 +38,7 @@ from domain.errors import (
     StarferryError,
     StreamConflict,
 )
-from domain.event import Cause, Event, Recorded
+from domain.event import Event, Recorded
 from domain.hashes import Hashes
 from domain.storage_configs import StorageConfig
 from domain.transfers import RETRY_SCHEDULE, Transfer, TransferRequested
@@ -344,9 +345,9 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
             self._change(transfer_id, decide)
         except NotAllowedNow:
             return  # cancelled, or taken over after this worker was thought dead
-        self._tell_destination(config, error, now)
+        self._tell_destination(transfer_id, config, error, now)
 
-    def _tell_destination(self, config: StorageConfig, error: StarferryError, now: datetime) -> None:
+    def _tell_destination(self, transfer_id: str, config: StorageConfig, error: StarferryError, now: datetime) -> None:
         """A destination that is full or refuses us pauses as a whole; the other transfers wait with this one."""
 
         def decide(history: Sequence[Recorded]) -> tuple[Event, ...]:
@@ -360,24 +361,21 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
                 case _:
                     return ()
 
-        transact(self.log, storage_configs.stream_of(config.id), decide, cause=self._cause(), now=now)
+        if isinstance(error, NeedsAuthorization | DestinationPaused):
+            why = worker_cause(self.worker)(self.log.load(transfers.stream_of(transfer_id)))
+            transact(self.log, storage_configs.stream_of(config.id), decide, cause=why, now=now)
 
     def _load(self, transfer_id: str) -> Transfer:
         return transfers.fold(self.log.load(transfers.stream_of(transfer_id)))
 
     def _change(self, transfer_id: str, decide: Callable[[Transfer], tuple[Event, ...]]) -> None:
-        history = self.log.load(transfers.stream_of(transfer_id))
-        correlation = history[0].cause.correlation if history else ""
         transact(
             self.log,
             transfers.stream_of(transfer_id),
-            lambda events: decide(transfers.fold(events)),
-            cause=self._cause(correlation),
+            lambda history: decide(transfers.fold(history)),
+            cause=worker_cause(self.worker),
             now=self.clock.now(),
         )
-
-    def _cause(self, correlation: str = "") -> Cause:
-        return Cause(actor=self.worker, via="worker", correlation=correlation)
 
     def _saved_session(self, transfer_id: str) -> Session | None:
         """That of the latest attempt which kept one."""

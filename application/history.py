@@ -1,16 +1,17 @@
-"""The whole life of a transfer, a frame, an observation or a destination, told from its events."""
+"""The whole life of anything that there is events of, told from them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from application.ports.event_log import EventLog
+from domain.accounts import AccountSynced, TokenIssued, TokenRevoked
 from domain.errors import InvalidInput, NotFound
-from domain.event import Recorded
+from domain.event import Event, Recorded
 from domain.frames import CopyWanted
 from domain.transfers import transfer_id
 
@@ -23,7 +24,21 @@ KINDS = (
     "organization",
     "project",
     "standing_delivery",
+    "webhook",
+    "mail_notices",
+    "upkeep",
 )
+"""The kinds of streams: the first word of each one's name. `upkeep` has one, `transfers`."""
+
+SHOWN_OF_HASHES = 8
+"""Digits of a token's hash: enough to tell a user's tokens apart."""
+
+
+_HASHES: Mapping[type[Event], tuple[str, ...]] = {
+    TokenIssued: ("hash",),
+    TokenRevoked: ("hash",),
+    AccountSynced: ("portal_token",),
+}
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -44,12 +59,17 @@ class Entry(msgspec.Struct, frozen=True):
 
 def stream_history(log: EventLog, kind: str, name: str, *, at: datetime | None = None) -> list[Entry]:
     """The events of one aggregate in order, up to a time if one is given. Raises InvalidInput, NotFound."""
-    if kind not in KINDS:
-        raise InvalidInput(f"There is a history of {', '.join(KINDS)}.", field="kind")
+    check_kind(kind)
     recorded = log.load(f"{kind}:{name}")
     if not recorded:
         raise NotFound(f"There is no {kind.replace('_', ' ')} {name}.")
     return entries(recorded, at)
+
+
+def check_kind(kind: str) -> None:
+    """Raise InvalidInput for what there is no history of."""
+    if kind not in KINDS:
+        raise InvalidInput(f"There is a history of {', '.join(KINDS)}.", field="kind")
 
 
 def frame_life(log: EventLog, transfers: Sequence[str], basename: str, *, at: datetime | None = None) -> list[Entry]:
@@ -65,18 +85,22 @@ def frame_life(log: EventLog, transfers: Sequence[str], basename: str, *, at: da
     return entries(sorted(everything, key=lambda recorded: recorded.position), at)
 
 
-def entries(recorded: Sequence[Recorded], at: datetime | None = None) -> list[Entry]:
-    """Events as people read them; a frame's headers are left out (ask for them by name)."""
-    return [_entry(event) for event in recorded if at is None or event.at <= at]
+def entries(recorded: Sequence[Recorded], at: datetime | None = None, *, headers: bool = False) -> list[Entry]:
+    """Events as people read them; a frame's headers are left out unless asked for."""
+    return [entry_of(event, headers=headers) for event in recorded if at is None or event.at <= at]
 
 
 def _wish(event: CopyWanted) -> str:
     return transfer_id(event.version_id, event.storage_config)
 
 
-def _entry(recorded: Recorded) -> Entry:
+def entry_of(recorded: Recorded, *, headers: bool = False) -> Entry:
+    """One event as people read it."""
     data = msgspec.to_builtins(recorded.event, builtin_types=(msgspec.Raw, datetime))
-    data.pop("headers", None)
+    if not headers:
+        data.pop("headers", None)
+    for name in _HASHES.get(type(recorded.event), ()):
+        data |= {name: data[name][:SHOWN_OF_HASHES]} if name in data else {}
     cause = recorded.cause
     return Entry(
         position=recorded.position,

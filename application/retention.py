@@ -52,12 +52,16 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
 class PeriodicRetention:
     """What a worker does about the rules now and then: each rule once an hour, a bounded number of frames at a call.
 
-    `alone` runs a piece of work unless another worker is at it. Belongs to one thread.
+    `alone` runs a piece of work unless another worker is at it; what one look at a rule leads to has one correlation.
+    Belongs to one thread.
     """
 
-    def __init__(self, retention: Retention, alone: Callable[[Callable[[], int]], int]) -> None:
+    def __init__(
+        self, retention: Retention, alone: Callable[[Callable[[], int]], int], new_correlation: Callable[[], str]
+    ) -> None:
         self._retention = retention
         self._alone = alone
+        self._new_correlation = new_correlation
         self._due: dict[str, datetime] = {}
         self._under_way: dict[str, Iterator[list[Fate]]] = {}
 
@@ -72,7 +76,8 @@ class PeriodicRetention:
             if rule.name not in self._under_way:
                 if self._due.get(rule.name, now) > now:
                     continue
-                cause = Cause(actor=f"retention:{rule.name}", via="worker")
+                actor = f"retention:{rule.name}"
+                cause = Cause(actor=actor, via="worker", correlation=self._new_correlation())
                 self._under_way[rule.name] = self._retention.fates(rule, cause)
             deleted += self._some(rule, now)
         return deleted

@@ -13,11 +13,12 @@ from application.ports.jobs import Jobs
 from application.ports.lookups import TransferLookup
 from application.ports.workers import Workers
 from application.transact import transact
+from application.worker_cause import worker_cause
 from domain import storage_configs, transfers
-from domain.event import Cause, Event
+from domain.event import Event
 from domain.storage_configs import StorageConfig
 
-CAUSE = Cause(actor="sweep", via="worker")
+CAUSE = worker_cause("sweep")
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,21 +11,24 @@ from domain.event import Cause, Event, Recorded
 
 Decision = tuple[Event, ...]
 Decide = Callable[[Sequence[Recorded]], Decision]
+CauseOf = Callable[[Sequence[Recorded]], Cause]
 
 TRIES = 8
 """Concurrent writers of one stream are few (two workers, a user and a policy); each round lets one of them pass."""
 
 
-def transact(log: EventLog, stream: str, decide: Decide, *, cause: Cause, now: datetime) -> int:
+def transact(log: EventLog, stream: str, decide: Decide, *, cause: Cause | CauseOf, now: datetime) -> int:
     """Append what `decide` makes of the stream's history and return the position (of the log's head when nothing
-    was to be done). Raises what `decide` raises, and StreamConflict when others win eight times in a row."""
+    was to be done). The cause may follow from the history, too. Raises what `decide` raises, and StreamConflict when
+    others win eight times in a row."""
     for attempt in range(TRIES):
         history = log.load(stream)
         events = decide(history)
         if not events:
             return log.head()
         try:
-            return log.append(Commit(writes=(Write(stream, len(history), events),), cause=cause, at=now))
+            why = cause if isinstance(cause, Cause) else cause(history)
+            return log.append(Commit(writes=(Write(stream, len(history), events),), cause=why, at=now))
         except StreamConflict:
             if attempt == TRIES - 1:
                 raise

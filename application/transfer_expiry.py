@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -13,8 +13,6 @@ from application.ports.lookups import TransferLookup
 from application.transact import transact
 from domain.event import Cause, Event, Recorded
 from domain.transfers import UPKEEP_STREAM, TransferRecordsExpired
-
-CAUSE = Cause(actor="upkeep", via="worker")
 
 
 class TransferExpiry(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +25,7 @@ class TransferExpiry(msgspec.Struct, frozen=True, kw_only=True):
     lookup: TransferLookup
     clock: Clock
     days: int | None
+    new_correlation: Callable[[], str]
 
     def run(self) -> int:
         """Let go what is due and return how many records that is. Safe at any time, by any number of workers."""
@@ -36,7 +35,8 @@ class TransferExpiry(msgspec.Struct, frozen=True, kw_only=True):
         before = midnight(now) - timedelta(days=self.days)
         due = self.lookup.expired_records(before)
         if due:
-            transact(self.log, UPKEEP_STREAM, lambda history: _decide(history, before), cause=CAUSE, now=now)
+            why = Cause(actor="upkeep", via="worker", correlation=self.new_correlation())
+            transact(self.log, UPKEEP_STREAM, lambda history: _decide(history, before), cause=why, now=now)
         return due
 
 

@@ -19,13 +19,17 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     schema: ClassVar[int] = 1
 
 
+VIAS = ("api", "ocs", "console", "cli", "listen", "oauth", "worker", "policy", "import")
+"""The ways in."""
+
+
 class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who caused an event and through which way in.
 
-    `actor` is a username or `policy:<Name>`; `via` is `api`, `ocs`, `console`, `cli`, `listen`, `oauth`, `worker`,
-    `policy`, or `import`: taken over from another archive, where it happened long before, so that nobody is told of it
-    as news. `correlation` ties together all that one request led to; `causation` is the position of the event that a
-    policy reacted to; `reason` is free text for people.
+    `actor` is a username or `policy:<Name>`; `via` is one of VIAS, of which `import` is: taken over from another
+    archive, where it happened long before, so that nobody is told of it as news. `correlation` ties together all that
+    one request led to; `causation` is the position of the event that a policy or a worker reacted to; `reason` is free
+    text for people.
     """
 
     actor: str

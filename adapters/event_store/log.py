@@ -27,6 +27,7 @@ _LOAD_MANY = (
     f"SELECT {COLUMNS} FROM starferry.starferry_events "
     "WHERE originator_id = ANY(%s) ORDER BY originator_id, originator_version"
 )
+_LOAD_AT = f"SELECT {COLUMNS} FROM starferry.starferry_events WHERE notification_id = ANY(%s) ORDER BY notification_id"
 _LOAD = (
     f"SELECT {COLUMNS} FROM starferry.starferry_events "
     "WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version"
@@ -106,6 +107,11 @@ class PostgresEventLog:
         for recorded in self.mapper.recorded(notification(row) for row in rows):
             found.setdefault(recorded.stream, []).append(recorded)
         return found
+
+    def load_at(self, positions: Sequence[int]) -> Sequence[Recorded]:
+        """See EventLog.load_at."""
+        rows = self._select(_LOAD_AT, (list(positions),)) if positions else []
+        return self.mapper.recorded(notification(row) for row in rows)
 
     def read(
         self, after: int, limit: int, *, upto: int | None = None, topics: Collection[str] | None = None

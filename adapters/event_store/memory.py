@@ -61,6 +61,14 @@ class MemoryEventLog:
             found = {stream: tuple(self._streams[stream]) for stream in streams if stream in self._streams}
         return {stream: self.mapper.recorded(stored) for stream, stored in found.items()}
 
+    def load_at(self, positions: Sequence[int]) -> Sequence[Recorded]:
+        """See EventLog.load_at."""
+        with self._lock:
+            stored = [
+                self._events[position - 1] for position in sorted(set(positions)) if 0 < position <= len(self._events)
+            ]
+        return self.mapper.recorded(stored)
+
     def read(self, after: int, limit: int, *, upto: int | None = None, topics: Collection[str] | None = None) -> Batch:
         """See EventLog.read."""
         with self._lock:

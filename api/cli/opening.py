@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import rich_click as click
 
 from api.bootstrap import Core, open_core
+from api.correlation import new_correlation
 from api.database import opened_database
 from api.logs import configure_logging
 from api.settings import Settings
@@ -42,4 +42,4 @@ def opened(data: Path | None, *, serving: bool = False, any_version: bool = Fals
 
 def operator(reason: str = "") -> Cause:
     """Who gives commands on the command line: the user of this machine."""
-    return Cause(actor=f"os:{getpass.getuser()}", via="cli", correlation=secrets.token_hex(8), reason=reason)
+    return Cause(actor=f"os:{getpass.getuser()}", via="cli", correlation=new_correlation(), reason=reason)

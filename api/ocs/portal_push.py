@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Response, post
 
+from api.correlation import correlation
 from api.ocs.answers import json_answer
 from api.ocs.negotiation import body_as_json
 from api.ocs.record_body import BodyErrors
@@ -48,7 +49,7 @@ async def add_or_update_user(request: AnyRequest) -> Response[bytes]:
     core = serving.core
     _must_have_key(request, core.settings["OAUTH_SERVER_KEY"])
     user = _user(await body_as_json(request))
-    why = Cause(actor="portal", via="ocs", reason="pushed by the observation portal")
+    why = Cause(actor="portal", via="ocs", correlation=correlation(), reason="pushed by the observation portal")
     position = await in_thread(sync_user, core.log, core.vault, core.clock, why, user, with_flags=True)
     await serving.gate.settle("", str(position))
     serving.authenticator.forget_tokens()

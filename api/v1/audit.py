@@ -1,31 +1,46 @@
-"""`/api/v1/audit` and `/api/v1/events`: what happened, from the events, for those who may know."""
+"""`/api/v1/audit`: what happened to one thing, for those who may see it; and who did what, for superusers."""
 
 from __future__ import annotations
-
-from datetime import datetime
 
 from litestar import Response, get
 from litestar.params import FromPath
 
-from api.ocs.filters import moment
 from api.serving import AnyRequest, in_thread, serving_of
-from api.v1.answers import json_answer
+from api.v1.answers import json_answer, window, write_cursor
+from api.v1.event_questions import filter_of, time_of
 from application.commands.standing_deliveries import seen_standing_deliveries
 from application.commands.transfers import may_see_transfer
-from application.history import entries, frame_life, stream_history
+from application.event_search import LAST
+from application.history import check_kind, entries, frame_life, stream_history
 from application.permissions import Principal, must_be_known, must_be_superuser
-from domain.errors import InvalidInput, NotFound
+from domain import webhooks
+from domain.errors import NotFound
+
+
+@get("/audit")
+async def search(request: AnyRequest) -> Response[bytes]:
+    """Events by what surrounds them, newest first, for superusers."""
+    serving = serving_of(request)
+    must_be_superuser(await serving.viewer(request))
+    wanted = filter_of(request, "limit", "cursor")
+    before, limit = window(request)
+    log_search = serving.core.event_search()
+    before = min(before, LAST)
+    found = await in_thread(log_search.backward, wanted, before=before, limit=limit)
+    cursor = write_cursor(found.next) if found.next else None
+    return json_answer({"results": entries(found.events), "next_cursor": cursor})
 
 
 @get("/audit/{kind:str}/{name:str}")
 async def audit(request: AnyRequest, kind: FromPath[str], name: FromPath[str]) -> Response[bytes]:
-    """The history of one aggregate. Superusers may ask for all; others for transfers and frames that they can see."""
+    """The history of one thing. Superusers may ask for all, others for what they can see."""
     serving = serving_of(request)
     viewer = await serving.viewer(request)
     must_be_known(viewer)
     kind = kind.replace("-", "_")
+    check_kind(kind)
+    at = time_of(request, "at")
     await must_see(request, viewer, kind, name)
-    at = _time(request.query_params.get("at", ""))
     core = serving.core
     if kind == "frame":
         rows = await serving.deliveries.transfers(viewer, {"frame": name}, below=2**62, limit=1000)
@@ -39,21 +54,8 @@ async def audit(request: AnyRequest, kind: FromPath[str], name: FromPath[str]) -
     return json_answer({"kind": kind, "id": name, "results": history})
 
 
-@get("/events")
-async def events(request: AnyRequest) -> Response[bytes]:
-    """The feed of all events after a position, in order, for superusers."""
-    serving = serving_of(request)
-    must_be_superuser(await serving.viewer(request))
-    after = request.query_params.get("after", "0")
-    limit = request.query_params.get("limit", "100")
-    numbers = all(text.isascii() and text.isdecimal() and len(text) < 19 for text in (after, limit))
-    if not numbers or not 1 <= int(limit) <= 1000:
-        raise InvalidInput("after is a position, limit a number from 1 to 1000.")
-    batch = await in_thread(serving.core.log.read, int(after), int(limit))
-    return json_answer({"results": entries(batch.events), "position": batch.upto})
-
-
 async def must_see(request: AnyRequest, viewer: Principal, kind: str, name: str) -> None:
+    """Raise NotFound for what the viewer may not see, in the words for what isn't there."""
     if viewer.is_superuser:
         return
     serving = serving_of(request)
@@ -73,15 +75,12 @@ async def must_see(request: AnyRequest, viewer: Principal, kind: str, name: str)
                 return [one for one in await in_thread(seen_standing_deliveries, log, viewer) if one.id == name]
             case "organization" | "project":
                 return await serving.groups.groups(viewer, kind, below=2**62, limit=1, group=name)
+            case "webhook":
+                return webhooks.fold(await in_thread(log.load, webhooks.stream_of(name))).owner == viewer.username
+            case "account" | "mail_notices":
+                return name == viewer.username
             case _:
                 return None
 
     if not await serving.find(look):
         raise NotFound(f"There is no {kind.replace('_', ' ')} {name}.")
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        return moment(text) if text else None
-    except ValueError:
-        raise InvalidInput("at is a time such as 2026-11-20T12:00:00Z.", field="at") from None

@@ -9,6 +9,7 @@ from litestar import MediaType, Response, get, post
 from litestar.datastructures import Cookie
 from litestar.params import FromPath
 
+from api.correlation import correlation
 from api.serving import AnyRequest, base_url, in_thread, serving_of
 from api.v1.answers import json_answer
 from application.commands.authorization import (
@@ -83,7 +84,7 @@ async def callback(request: AnyRequest, provider: FromPath[str]) -> Response[byt
             core.vault,
             core.clock,
             core.consents,
-            secrets.token_hex(8),
+            correlation(),
             PROVIDERS[provider],
             state=state,
             code=code,

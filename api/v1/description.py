@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from litestar import Response, get
 
-from api.openapi import Operation, Surface, document
+from api.openapi import Answer, Operation, Surface, document
 from api.serving import AnyRequest, base_url, serving_of
 from api.v1.answers import json_answer
 from api.v1.description_deliveries import deliveries
 from api.v1.description_delivery import observations, storage, transfers
-from api.v1.description_files import history, ingest
+from api.v1.description_files import ingest
 from api.v1.description_groups import groups
+from api.v1.description_history import history
 from api.v1.description_notices import mail, webhooks
 from api.v1.description_parts import problem
 from api.v1.description_schemas import schemas
@@ -29,6 +30,7 @@ _TAGS = {
 }
 _ABOUT = (
     "Ids are strings, times ISO 8601 in UTC. Errors are problem details (RFC 9457). Lists come newest first. "
+    "Every answer names its request in `X-Request-ID`; a request may bring its own. "
     "The archive's interface at the root is described at `/openapi/`."
 )
 
@@ -47,6 +49,13 @@ def operations() -> list[Operation]:
         *mail(),
         *history(),
         *states(),
+        Operation(
+            method="get",
+            path="/api/v1/openapi.json",
+            tag="service",
+            summary="This description.",
+            answers={200: Answer("An OpenAPI document.", {"type": "object"})},
+        ),
     ]
 
 

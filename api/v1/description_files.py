@@ -1,10 +1,9 @@
-"""Files in, and what happened to them, described."""
+"""Files in, described."""
 
 from __future__ import annotations
 
-from api.openapi import BODY_TYPES, MOMENT, TEXT, WHOLE, Answer, Body, Operation, Parameter, array, named, record, ref
-from api.v1.description_parts import PAGING, problem
-from application.history import KINDS
+from api.openapi import BODY_TYPES, TEXT, Answer, Body, Operation, named, record, ref
+from api.v1.description_parts import problem
 
 
 def ingest() -> list[Operation]:
@@ -39,44 +38,5 @@ def ingest() -> list[Operation]:
                 409: problem("There is a calibrated file already."),
             },
             who="superuser",
-        ),
-    ]
-
-
-def history() -> list[Operation]:
-    """What happened."""
-    kinds = [kind.replace("_", "-") for kind in KINDS]
-    return [
-        Operation(
-            method="get",
-            path="/api/v1/audit/{kind}/{name}",
-            tag="history",
-            summary="The history of one thing, up to a time if one is given.",
-            parameters=[
-                Parameter("kind", {"type": "string", "enum": kinds}, where="path"),
-                *named("name"),
-                Parameter("at", MOMENT, "Nothing later than this."),
-            ],
-            answers={200: Answer("Its events.", record({"kind": TEXT, "id": TEXT, "results": array(ref("Entry"))}))},
-            who="known",
-        ),
-        Operation(
-            method="get",
-            path="/api/v1/events",
-            tag="history",
-            summary="The feed of all events, in order.",
-            parameters=[
-                Parameter("after", {"type": "integer", "minimum": 0, "default": 0}, "Events beyond this position."),
-                PAGING[0],
-            ],
-            answers={200: Answer("The events.", record({"results": array(ref("Entry")), "position": WHOLE}))},
-            who="superuser",
-        ),
-        Operation(
-            method="get",
-            path="/api/v1/openapi.json",
-            tag="service",
-            summary="This description.",
-            answers={200: Answer("An OpenAPI document.", {"type": "object"})},
         ),
     ]

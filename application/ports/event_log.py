@@ -67,6 +67,10 @@ class EventLog(Protocol):
         """Like `load` for several streams in one round trip; streams without events are left out."""
         ...
 
+    def load_at(self, positions: Sequence[int]) -> Sequence[Recorded]:
+        """The events at these positions, in the log's order; positions without one are left out."""
+        ...
+
     def read(self, after: int, limit: int, *, upto: int | None = None, topics: Collection[str] | None = None) -> Batch:
         """The next `limit` events with positions above `after` (and not above `upto`), in order, never passing one
         that could still be committed. With `topics`, the others among them are left out undecoded."""

@@ -82,6 +82,9 @@ class Facade:
     def load_many(self, streams: Sequence[str]) -> Mapping[str, Sequence[Recorded]]:
         return self._beside.load_many(streams)
 
+    def load_at(self, positions: Sequence[int]) -> Sequence[Recorded]:
+        return self._beside.load_at(positions)
+
     def read(self, after: int, limit: int, *, upto: int | None = None, topics: Collection[str] | None = None) -> Batch:
         return self._beside.read(after, limit, upto=upto, topics=topics)
 

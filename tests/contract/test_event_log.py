@@ -55,6 +55,10 @@ class TestAnEmptyLog:
         assert log.claimed([]) == frozenset()
         assert log.checkpoint("nobody") == 0
 
+    def test_has_no_event_at_any_position(self, log: EventLog) -> None:
+        assert list(log.load_at([0, 1, 7])) == []
+        assert list(log.load_at([])) == []
+
     def test_read_stays_where_it_was(self, log: EventLog) -> None:
         assert log.read(0, 10).upto == 0
         assert log.read(7, 10).upto == 7
@@ -107,6 +111,12 @@ class TestOrder:
         assert log.read(0, 10, topics=["transfer.held"]).upto == 4
         nothing = log.read(0, 10, topics=[])
         assert (list(nothing.events), nothing.upto) == ([], 4)
+
+    def test_load_at_gives_events_by_position_in_the_logs_order_once_each(self, log: EventLog) -> None:
+        log.append(commit(write("a", 0, "1", "2"), write("b", 0, "3")))
+        found = log.load_at([3, 1, 99, 1])
+        assert [(recorded.position, recorded.stream) for recorded in found] == [(1, "a"), (3, "b")]
+        assert texts(found) == ["1", "3"]
 
     def test_load_many_gives_each_stream_its_events_and_leaves_empty_ones_out(self, log: EventLog) -> None:
         log.append(commit(write("s", 0, "a"), write("t", 0, "b")))

@@ -194,6 +194,8 @@ def test_x07_a_worker_carries_the_rules_out_once_an_hour_in_its_own_name(site: S
     ((actor, via, reason),) = causes(site, first)
     assert (actor, via) == ("retention:old darks", "worker")
     assert reason.startswith("retention rule old darks: ")
+    told = site.core.log.load(f"frame:{first}")
+    assert told[-1].cause.correlation, "all that a run leads to can be found"
     second = kept(site, 32, configuration_type="DARK")
     site.settle()
     assert periodic.run() == 0, "it isn't time yet"

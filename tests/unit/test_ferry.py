@@ -166,8 +166,10 @@ def test_s40_a_file_arrives_and_its_verified_hashes_are_told(harbour: Harbour) -
 def test_what_a_worker_tells_belongs_to_the_request_that_began_it(harbour: Harbour) -> None:
     harbour.request()
     harbour.carry("w9")
-    causes = {recorded.cause for recorded in harbour.log.load(transfers.stream_of(ID))[1:]}
-    assert [(cause.actor, cause.via, cause.correlation) for cause in causes] == [("w9", "worker", "request-1")]
+    history = harbour.log.load(transfers.stream_of(ID))
+    causes = [recorded.cause for recorded in history[1:]]
+    assert {(cause.actor, cause.via, cause.correlation) for cause in causes} == {("w9", "worker", "request-1")}
+    assert [cause.causation for cause in causes] == [recorded.position for recorded in history[:-1]]
 
 
 def test_an_empty_file_arrives_without_a_byte_being_sent(harbour: Harbour) -> None:

@@ -35,7 +35,9 @@ class Calendar:
         self.log = MemoryEventLog()
         self.clock = StillClock()
         lookup = LogLookups(self.log, self.clock)
-        self.expiry = TransferExpiry(log=self.log, lookup=lookup, clock=self.clock, days=days)
+        self.expiry = TransferExpiry(
+            log=self.log, lookup=lookup, clock=self.clock, days=days, new_correlation=lambda: "run"
+        )
         record(self.log, "transfer:v7-a", transfer_requested(7, "a"), started(), completed(), at=NOON)
 
     @property

@@ -490,10 +490,10 @@ def test_the_event_feed_is_complete_in_order_and_for_superusers(site: Site) -> N
     after = 0
     while True:
         page = site.admin.get("/api/v1/events", params={"after": after, "limit": 7}).json()
-        if page["position"] == after:
+        if page["next"] == after:
             break
         seen += [entry["position"] for entry in page["results"]]
-        after = page["position"]
+        after = page["next"]
     assert seen == sorted(set(seen))
     assert len(seen) == site.core.log.head() == seen[-1]
 

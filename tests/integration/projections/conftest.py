@@ -27,6 +27,7 @@ from domain.frames import (
 from domain.storage_configs import Settings
 from domain.thumbnails import Thumbnail, ThumbnailAdded, ThumbnailRemoved
 from projections.accounts import AccountsProjection
+from projections.audit.projection import AuditProjection
 from projections.facets.projection import FacetsProjection
 from projections.frames.projection import FramesProjection
 from projections.groups import GroupsProjection
@@ -53,6 +54,7 @@ def all_projections() -> list[Projection]:
         GroupsProjection(),
         WebhooksProjection(),
         MailNoticesProjection(),
+        AuditProjection(),
     ]
 
 

@@ -75,7 +75,8 @@ def test_the_sample_log_holds_every_event_that_read_models_see(log: PostgresEven
     unseen = {event.topic for event in (CalibrationCompleted, CalibrationFailed, CopyWanted, FilesRemoved, PasswordSet)}
     unseen |= {topic for topic in EVENTS if topic.startswith("standing_delivery.")}  # the log itself is asked for them
     assert set(EVENTS) - unseen == written
-    assert frozenset().union(*(projection.topics for projection in all_projections())) == written
+    told = [projection for projection in all_projections() if projection.name != "audit"]  # which sees all there are
+    assert frozenset().union(*(projection.topics for projection in told)) == written
 
 
 def test_readers_are_answered_and_writers_go_on_while_a_read_model_is_rebuilt(

@@ -1,0 +1,1 @@
+"""The audit read model: which event is whose, and of which request."""
