@@ -21,7 +21,7 @@ from projections.projection import Cursor, Projection
 
 REBUILD_LOCK = 7236837102
 LOCK_KEY = REBUILD_LOCK & 0x7FFFFFFF
-LOCK_MILLISECONDS = 1000
+LOCK_MILLISECONDS = 2000
 
 Stage = Literal["loading", "indexed", "staged", "different"]
 """Being filled; filled and indexed; compared and ready to be swapped in; compared and kept apart for a look."""

@@ -16,6 +16,7 @@ from api.cli import cli
 from api.settings import Settings
 from domain.errors import Misconfigured, StarferryError
 from projections.builds import kept
+from projections.rebuild import rebuild
 from projections.runner import ProjectionRunner
 from tests.integration.projections import stores
 from tests.integration.projections.conftest import Writer, all_projections, write_a_little_of_everything
@@ -146,6 +147,30 @@ def test_read_models_are_left_ready_beside_an_older_program_and_swapped_in_by_th
     assert kept(connection)
     assert starferry(database, tmp_path, "projections", "forget", "all").output.endswith("Dropped.\n")
     assert not kept(connection)
+
+
+def test_policies_see_nothing_of_a_rebuild(database: str, log: PostgresEventLog, tmp_path: Path) -> None:
+    write_a_little_of_everything(Writer(log))
+    with open_core(Settings({"DATABASE_URL": database}, data=tmp_path), database) as core:
+        engine = core.policy_engine()
+
+        def follow() -> None:
+            """What the process that follows the log does, until there is nothing more to do."""
+            head = -1
+            while head < core.log.head():
+                head = core.log.head()
+                core.projection_runner().catch_up()
+                while engine.step():
+                    pass
+
+        follow()
+        assert set(engine.positions().values()) == {core.log.head()}
+        before = everything_but_read_models(database)
+        assert before["procrastinate.procrastinate_jobs"]
+        for projection in core.projections():
+            assert rebuild(database, log, projection, lambda *_: None, restart=True).swapped
+            follow()
+        assert everything_but_read_models(database) == before
 
 
 def test_a_migration_that_an_older_program_cannot_go_on_after_waits_until_that_is_stopped(
