@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import http.client
 import json
 import os
 import sqlite3
@@ -28,6 +29,8 @@ WAIT_SECONDS = 30
 """How long the server holds an answer back when there is nothing new; we are patient a little longer."""
 PAGE = 500
 LONGEST_PAUSE = 60.0
+TROUBLES = (OSError, http.client.HTTPException, json.JSONDecodeError)
+"""A server that is away, or that went away in the middle of its answer."""
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS place (one INTEGER PRIMARY KEY CHECK (one = 1), position INTEGER NOT NULL);
@@ -55,7 +58,7 @@ class Feed:
         self._kinds = [("kind", kind) for kind in kinds]
 
     def page(self, after: int, wait: int) -> dict[str, Any]:
-        """What comes after a position: `results`, `next`, `head`. Raises OSError."""
+        """What comes after a position: `results`, `next`, `head`. Raises one of TROUBLES."""
         query = urllib.parse.urlencode([*self._kinds, ("after", after), ("limit", PAGE), ("wait", wait)])
         request = urllib.request.Request(f"{self._url}?{query}", headers=self._headers)  # noqa: S310 (its own user's address)
         with urllib.request.urlopen(request, timeout=wait + 30) as answer:  # noqa: S310
@@ -64,7 +67,7 @@ class Feed:
 
 
 def step(database: sqlite3.Connection, feed: Feed, wait: int) -> int:
-    """Take the next page, and return how many events were in it. Raises OSError, LookupError."""
+    """Take the next page, and return how many events were in it. Raises one of TROUBLES, LookupError."""
     ((position,),) = database.execute("SELECT position FROM place").fetchall()
     page = feed.page(position, wait)
     if page["head"] < position:
@@ -89,7 +92,7 @@ def follow(database: sqlite3.Connection, feed: Feed) -> None:
     while True:
         try:
             count = step(database, feed, WAIT_SECONDS)
-        except OSError as error:
+        except TROUBLES as error:
             if isinstance(error, urllib.error.HTTPError) and error.code in (400, 401, 403, 404):
                 sys.exit(f"Starferry refuses: {error.read().decode('utf-8', 'replace')}")
             print(f"Trying again in {pause:.0f} s: {error}", file=sys.stderr, flush=True)
