@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tests.crashes.installation import COMMANDS, Installation
 
@@ -30,9 +30,11 @@ AT_WORK = 0.4
 
 
 class Killer:
-    """Strikes an installation. The same seed draws the same victims at the same moments."""
+    """Strikes an installation. The same seed draws the same victims at the same moments; the first to be struck may be
+    given."""
 
-    def __init__(self, installation: Installation, seed: int) -> None:
+    def __init__(self, installation: Installation, seed: int, first: Sequence[str] = ()) -> None:
+        self._first = list(first)
         self._installation = installation
         self._chance = random.Random(seed)
         self.blows: Counter[str] = Counter()
@@ -48,10 +50,11 @@ class Killer:
 
     def strike(self) -> str:
         """Kill, and say whom; nothing when nobody was there."""
-        kind = self._chance.choices(list(KINDS), list(KINDS.values()))[0]
+        kind = self._first[0] if self._first else self._chance.choices(list(KINDS), list(KINDS.values()))[0]
         met = [kill() for kill in self._kills(kind)]
         if not any(met):
             return ""
+        self._first = self._first[1:]
         self.blows[kind] += 1
         return kind
 

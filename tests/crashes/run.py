@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +52,18 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def crash(
-    folder: Path, *, kills: int, seed: int, pause: float, senders: int, patiently: bool = True, say: Say
+    folder: Path,
+    *,
+    kills: int,
+    seed: int,
+    pause: float,
+    senders: int,
+    say: Say,
+    first: Sequence[str] = (),
+    patiently: bool = True,
 ) -> Outcome:
-    """Strike `kills` times while files come in and go out, and judge. With `patiently` it also waits until dead workers
-    are known to be dead, more than a minute."""
+    """Strike `kills` times, `first` these, while files come in and go out, and judge. With `patiently` it also waits
+    until dead workers are known to be dead, more than a minute."""
     began = time.monotonic()
     nas, moving = folder / "nas", folder / "moving"
     for root in (nas, moving):
@@ -82,7 +90,7 @@ def crash(
             ]
             notes = folder / "acknowledged"
             load = Load(installation.url, token, wishes, notes, seed=seed, pause=pause, senders=senders)
-            killer = Killer(installation, seed)
+            killer = Killer(installation, seed, first)
             with load.running():
                 _strike(installation, killer, load, kills, began, say)
             say(f"{time.monotonic() - began:6.1f} s: no more blows, {load.acknowledged} files acknowledged")
