@@ -229,8 +229,8 @@ class FrameMachine(AggregateMachine):
         if leaves:
             sheet.gone.add(version)
 
-    @rule(name=FRAMES)
-    def delete(self, name: str) -> None:
+    @rule(name=FRAMES, at_once=st.booleans())
+    def delete(self, name: str, at_once: bool) -> None:
         if self.command(
             lambda: delete_frame(self.log, self.clock, CAUSE, name),
             refused=None if name in self.sheets else NotFound,
@@ -241,6 +241,8 @@ class FrameMachine(AggregateMachine):
             self.leaving |= left
             for picture in left:
                 del self.pictures[picture]
+            if at_once:
+                self.the_policy_has_its_turn()
 
     @rule()
     def the_policy_has_its_turn(self) -> None:

@@ -21,7 +21,11 @@ ASKERS = st.sampled_from([*map(Principal, PEOPLE), Principal("root", is_superuse
 NAMED = st.sampled_from([*PEOPLE, "nobody"])
 KINDS: st.SearchStrategy[GroupKind] = st.sampled_from(["organization", "project"])
 TITLES = st.sampled_from(["Survey", "  Survey ", "Other", "", "x" * 201, "new\nline"])
-RIGHTS = st.sets(st.sampled_from(["can_manage_members", "can_edit", "can_manage_storage", "can_delete", "can_fly"]))
+COMMON = st.sets(st.sampled_from(["can_manage_members", "can_manage_storage"]))
+"""What both kinds have."""
+RIGHTS = st.one_of(
+    COMMON, COMMON, st.sets(st.sampled_from(["can_manage_members", "can_edit", "can_delete", "can_fly"]))
+)
 
 
 class Sheet(msgspec.Struct):
@@ -59,8 +63,8 @@ def good(title: str) -> bool:
 class GroupMachine(AggregateMachine):
     aggregate = groups
 
-    @initialize(kind=KINDS)
-    def begin(self, kind: GroupKind) -> None:
+    @initialize(kind=KINDS, founded=st.booleans())
+    def begin(self, kind: GroupKind, founded: bool) -> None:
         self.kind: GroupKind = kind
         self.prefix = f"{kind}:"  # type: ignore[misc]
         self.sheet: Sheet | None = None
@@ -68,6 +72,9 @@ class GroupMachine(AggregateMachine):
         self.lookup = NoBelongings()
         for name in PEOPLE:
             create_user(self.log, NotedPasswords(), self.clock, CAUSE, name)
+        if founded:
+            self.create(Principal("ada"), "Survey")
+            self.set_member(Principal("ada"), "ben", {"can_manage_members"})
 
     @rule(who=ASKERS, title=TITLES)
     def create(self, who: Principal, title: str) -> None:
