@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
@@ -128,6 +128,7 @@ class Installation:
                 try:
                     if self._server.running() is None:
                         self._server.start()
+                    self.failure = None
                 except Exception as error:  # told by who waits in vain
                     self.failure = error
                 for name, command in COMMANDS.items():
@@ -164,11 +165,11 @@ def installed(folder: Path, environment: Mapping[str, str]) -> Iterator[Installa
         installation.stop()
 
 
-def eventually_ready(installation: Installation, seconds: float, wait: Callable[[float], None] = time.sleep) -> bool:
+def eventually_ready(installation: Installation, seconds: float) -> bool:
     """Whether everything runs within so many seconds."""
     deadline = time.monotonic() + seconds
     while not (ready := installation.is_ready()) and time.monotonic() < deadline:
-        wait(0.1)
+        time.sleep(0.1)
     return ready
 
 

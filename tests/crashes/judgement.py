@@ -73,7 +73,8 @@ def await_quiet(installation: Installation, seconds: float, *, patiently: bool) 
         else:
             left = {"installations that aren't ready": 1}
         time.sleep(0.2)
-    return [f"{count} {what} after {seconds:.0f} s" for what, count in left.items()]
+    trouble = f"; the supervisor met {installation.failure!r}" if installation.failure else ""
+    return [f"{count} {what} after {seconds:.0f} s{trouble}" for what, count in left.items()]
 
 
 def judge(installation: Installation, token: str, load: Load, destinations: Mapping[str, Destination]) -> list[str]:

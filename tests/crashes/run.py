@@ -169,9 +169,10 @@ def _destinations(
 def _cleaned(installation: Installation) -> tuple[int, list[str]]:
     """How many unfinished arrivals there were, and which of them a start, later, doesn't remove."""
     files = installation.data / "files"
-    left = age(files)
+    left, starts = age(files), installation.starts
     installation.kill("api")
-    time.sleep(0.5)
+    while installation.starts == starts:
+        time.sleep(0.05)
     eventually_ready(installation, START_SECONDS)
     return left, leftovers(files)
 
