@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
+# of `make crashes`; SEED=… draws the same ones again
+KILLS ?= 200
 # of the archive that `make bench` measures
 FRAMES ?= 500000
 
-.PHONY: demo up test conformance-venvs venv lint types layers check bench fuzz one-object four-workers clean
+.PHONY: demo up test conformance-venvs venv lint types layers check bench fuzz one-object four-workers properties crashes clean
 
 venv: $(VENV)/.ready
 
@@ -53,6 +55,15 @@ one-object: venv
 # 2 000 transfers shared by four workers, of which one is killed and one cut off from the database for a minute.
 four-workers: venv
 	$(BIN)/python -m tests.soak
+
+# State machines of every aggregate and of the whole system, with fifty times the examples of the suite, and other ones.
+properties: venv
+	PROPERTY_TIMES=50 $(BIN)/python -m pytest -n 2 tests/property -k machine
+	PROPERTY_TIMES=50 $(BIN)/python -m pytest tests/property/test_whole_system.py
+
+# Random `kill -9` of API, projections, workers and PostgreSQL under load, and a judgement of what came of it.
+crashes: venv
+	$(BIN)/python -m tests.crashes --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 clean:
 	rm -rf $(VENV) .conformance demo-data build *.egg-info

@@ -73,6 +73,7 @@ from application.ports.content import Content
 from application.ports.file_store import FileStore
 from application.ports.frame_reader import FrameReader
 from application.sweep import Sweep
+from application.upload_sessions import SessionCleaning
 from application.webhook_post import WebhookPost
 from domain.errors import Misconfigured
 from domain.frame_record import FrameRecord
@@ -265,6 +266,10 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
             schedule=self.settings["STARFERRY_RETRY_SCHEDULE"],
             tell_progress=ProgressNotices(self.pool),
         )
+
+    def session_cleaning(self) -> SessionCleaning:
+        """What forgets where uploads stood that are over."""
+        return SessionCleaning(log=self.log, lookup=self.lookups, vault=self.vault)
 
     def sweep(self) -> Sweep:
         """What looks for the stuck."""

@@ -24,6 +24,7 @@ from application.ports.open_destination import OpenDestination
 from application.ports.vault import Vault
 from application.transact import transact
 from application.transfer_news import Sent
+from application.upload_sessions import session_owner
 from application.worker_cause import worker_cause
 from domain import storage_configs, transfers
 from domain.copies import verify
@@ -243,10 +244,10 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
             except NotAllowedNow as error:
                 if self._load(transfer_id).status == "cancelled":
                     destination.remove(arrived)
-                    self.vault.shred(_session_owner(transfer_id))
+                    self.vault.shred(session_owner(transfer_id))
                 raise _Cancelled from error
         if kept:
-            self.vault.shred(_session_owner(transfer_id))
+            self.vault.shred(session_owner(transfer_id))
 
     def _send(
         self,
@@ -294,7 +295,7 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
         if status == "cancelled":
             destination.abandon(upload, session)
         if status in ("cancelled", "completed"):
-            self.vault.shred(_session_owner(transfer_id))
+            self.vault.shred(session_owner(transfer_id))
         raise _Cancelled
 
     def _upload(self, transfer_id: str, request: TransferRequested, source: BinaryIO) -> Upload:
@@ -308,7 +309,7 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
     def _failed(self, transfer_id: str, attempt: int, config: StorageConfig, error: StarferryError) -> None:
         try:
             if isinstance(error, ChecksumMismatch):  # what the provider has of it is no good
-                self.vault.shred(_session_owner(transfer_id))
+                self.vault.shred(session_owner(transfer_id))
             self._record_failure(transfer_id, attempt, config, error)
         except Exception as trouble:
             self.unsettled[transfer_id] = attempt
@@ -379,7 +380,7 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
 
     def _saved_session(self, transfer_id: str) -> Session | None:
         """That of the latest attempt which kept one."""
-        sealed = self.vault.get(_session_owner(transfer_id))
+        sealed = self.vault.get(session_owner(transfer_id))
         if not sealed:
             return None
         return msgspec.json.decode(sealed[max(sealed, key=_attempt_of)], type=Session)
@@ -387,16 +388,12 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
     def _save_session(self, transfer_id: str, attempt: int, session: Session) -> None:
         """Each attempt under its own name: one that was overtaken doesn't overwrite what its successor has kept."""
         state = json.dumps({"offset": session.offset, "state": dict(session.state)})
-        self.vault.put(_session_owner(transfer_id), {f"session-{attempt}": state})
+        self.vault.put(session_owner(transfer_id), {f"session-{attempt}": state})
 
 
 def _attempt_of(name: str) -> int:
     """Of a session's name in the vault; an earlier program kept one for all attempts."""
     return int(name.partition("-")[2] or 0)
-
-
-def _session_owner(transfer_id: str) -> str:
-    return f"upload:{transfer_id}"
 
 
 def _turn_away(state: Transfer, config: StorageConfig, now: datetime) -> tuple[Event, ...]:

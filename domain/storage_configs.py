@@ -208,6 +208,16 @@ def check_settings(settings: Settings) -> None:
         )
 
 
+def create(config: StorageConfig, created: StorageConfigCreated) -> tuple[Event, ...]:
+    """Decide on a new configuration; one whose provider wants its owner's consent waits for that. Raises NotAllowedNow
+    when the id is taken."""
+    if config.exists:
+        raise NotAllowedNow(f"There is a storage configuration {created.id} already.")
+    if created.provider in CONSENTED:
+        return (created, StorageConfigAuthorizationLost(reason="It hasn't been authorized yet."))
+    return (created,)
+
+
 def edit(
     config: StorageConfig, settings: Settings, options: dict[str, str], credentials_version: int | None
 ) -> tuple[Event, ...]:

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from domain.errors import InvalidInput
+from domain.errors import InvalidInput, NotAllowedNow
 from domain.event import Event, Recorded
 
 Interest = Literal["state", "progress", "failure"]
@@ -90,8 +90,11 @@ def fold(history: Iterable[Recorded]) -> Webhook:
     return webhook
 
 
-def create(created: WebhookCreated, count: int) -> tuple[Event, ...]:
-    """Decide on a new webhook of somebody who has `count` already."""
+def create(webhook: Webhook, created: WebhookCreated, count: int) -> tuple[Event, ...]:
+    """Decide on a new webhook of somebody who has `count` already. Raises InvalidInput, and NotAllowedNow for an id
+    that is taken."""
+    if webhook.id:
+        raise NotAllowedNow(f"There is a webhook {created.id} already.")
     if not 1 <= len(created.name) <= NAME_LENGTH:
         raise InvalidInput(f"The name has 1 to {NAME_LENGTH} characters.", field="name")
     if not created.interests:

@@ -112,6 +112,14 @@ class ReadModelLookups:
             "transfers", 0, "SELECT id, storage_config FROM read_transfers.transfer WHERE status = 'pending' AND held"
         )
 
+    def sessions_kept_in_vain(self) -> Sequence[str]:
+        """See TransferLookup."""
+        statement = (
+            "SELECT t.id FROM vault.data_key k JOIN read_transfers.transfer t ON k.owner = 'upload:' || t.id "
+            "WHERE k.owner LIKE 'upload:%%' AND t.status IN ('completed', 'cancelled') LIMIT 1000"
+        )
+        return [row[0] for row in self._rows("transfers", 0, statement)]
+
     def paused_configs(self) -> Sequence[str]:
         """See TransferLookup."""
         rows = self._rows(

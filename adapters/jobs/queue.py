@@ -19,6 +19,15 @@ CARRY = "carry_transfer"
 NOTICES = "notices"
 SEND = "send_notice"
 SEARCH_PATH = f"-c search_path={SCHEMA}"
+SILENCE = "1 minute"
+"""Without a sign of life for so long, six times the interval of these signs, a worker is dead."""
+_ABANDONED = f"""
+DELETE FROM procrastinate_jobs j WHERE j.status = 'doing'
+AND NOT EXISTS (SELECT FROM procrastinate_workers w
+                WHERE w.id = j.worker_id AND w.last_heartbeat > now() - interval '{SILENCE}')
+AND NOT EXISTS (SELECT FROM procrastinate_events e
+                WHERE e.job_id = j.id AND e.at > now() - interval '{SILENCE}')
+"""
 
 
 def create_schema(conninfo: str) -> None:
@@ -37,6 +46,7 @@ class ProcrastinateJobs:
     """Implements Jobs and NoticeJobs. Safe to share between threads."""
 
     def __init__(self, conninfo: str) -> None:
+        self._conninfo = conninfo
         connector = procrastinate.SyncPsycopgConnector(conninfo=conninfo, kwargs={"options": SEARCH_PATH}, min_size=1)
         self._app = procrastinate.App(connector=connector)
         self._app.open()
@@ -52,6 +62,15 @@ class ProcrastinateJobs:
     def nudge_notices(self, notices: Sequence[tuple[str, datetime | None]]) -> None:
         """See NoticeJobs.nudge_notices."""
         self._defer(SEND, NOTICES, "notice", notices)
+
+    def forget_abandoned(self) -> int:
+        """Remove the jobs that dead workers had in hand, and return how many there were. Nothing is lost: what they
+        were about is found by the sweep, and gets new ones. Raises RetryLater."""
+        try:
+            with psycopg.connect(self._conninfo, autocommit=True, options=SEARCH_PATH) as connection:
+                return connection.execute(_ABANDONED.encode()).rowcount
+        except psycopg.Error as error:
+            raise RetryLater("The job queue can't be reached at the moment.") from error
 
     def _defer(self, task: str, queue: str, argument: str, wanted: Sequence[tuple[str, datetime | None]]) -> None:
         by_time: dict[datetime | None, list[str]] = {}

@@ -88,7 +88,7 @@ def worker(data: Path | None) -> None:
     with opened(data, serving=True) as core:
         identity = WorkerIdentity(core.conninfo)
         ferry, sweep, retention = core.ferry(identity.name), core.sweep(), periodic_retention(core)
-        expiry = transfer_expiry(core)
+        expiry, sessions = transfer_expiry(core), core.session_cleaning()
 
         def settle_and_sweep() -> dict[str, int]:
             ferry.settle()
@@ -97,6 +97,8 @@ def worker(data: Path | None) -> None:
                 "expired": retention.run(),
                 "forgotten": expiry.run(),
                 "notices": core.sweep_notices(),
+                "sessions": sessions.run(),
+                "abandoned": core.jobs.forget_abandoned(),
             }
 
         try:

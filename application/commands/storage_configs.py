@@ -63,7 +63,8 @@ def create_storage_config(
     new: NewStorageConfig,
     open_destination: OpenDestination,
 ) -> int:
-    """Record a configuration. Secrets are stored first: an event that promises secrets must find them."""
+    """Record a configuration. Secrets are stored first: an event that promises secrets must find them; never another
+    configuration's, so an id that is taken is refused before (NotAllowedNow)."""
     must_be_known(principal)
     _must_manage_scope(log, principal, new)
     settings = normalised(new.settings)
@@ -72,8 +73,6 @@ def create_storage_config(
     if missing:
         raise InvalidInput(f"The credentials lack {', '.join(sorted(missing))}.", field="credentials")
     open_destination.check(new.provider, options, secrets)
-    if secrets:
-        vault.put(new.id, secrets)
     created = storage_configs.StorageConfigCreated(
         id=new.id,
         owner=principal.username,
@@ -84,10 +83,16 @@ def create_storage_config(
         options=options,
         enabled=new.enabled,
     )
-    events: tuple[Event, ...] = (created,)
-    if new.provider in storage_configs.CONSENTED:
-        events += (storage_configs.StorageConfigAuthorizationLost(reason="It hasn't been authorized yet."),)
-    return transact(log, storage_configs.stream_of(new.id), lambda _: events, cause=cause, now=clock.now())
+    storage_configs.create(load_config(log, new.id), created)
+    if secrets:
+        vault.put(new.id, secrets)
+    return transact(
+        log,
+        storage_configs.stream_of(new.id),
+        lambda history: storage_configs.create(storage_configs.fold(history), created),
+        cause=cause,
+        now=clock.now(),
+    )
 
 
 class ConfigChange(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,7 +39,8 @@ def create_webhook(
     lookup: WebhookLookup,
 ) -> int:
     """Record a webhook of the principal's. Its secrets are stored first: an event that promises them must find them.
-    Raises InvalidInput, Unauthenticated, NotFound for a destination that they don't know of."""
+    Raises InvalidInput, Unauthenticated, NotFound for a destination that they don't know of, NotAllowedNow for an id
+    that is taken."""
     must_be_known(principal)
     if new.storage_config and access_to_config(log, principal, new.storage_config)[1] == "none":
         raise NotFound("There is no such storage configuration.")
@@ -51,9 +52,17 @@ def create_webhook(
         interests=new.interests,
         storage_config=new.storage_config,
     )
-    events = webhooks.create(created, len(lookup.webhooks_of(principal.username)))
+    stream = webhooks.stream_of(new.id)
+    count = len(lookup.webhooks_of(principal.username))
+    webhooks.create(webhooks.fold(log.load(stream)), created, count)
     vault.put(new.id, {"url": new.url, "secret": new.secret})
-    return transact(log, webhooks.stream_of(new.id), lambda _: events, cause=cause, now=clock.now())
+    return transact(
+        log,
+        stream,
+        lambda history: webhooks.create(webhooks.fold(history), created, count),
+        cause=cause,
+        now=clock.now(),
+    )
 
 
 def delete_webhook(

@@ -66,6 +66,10 @@ class TransferLookup(Protocol):
         """Id and storage configuration of every held transfer."""
         ...
 
+    def sessions_kept_in_vain(self) -> Sequence[str]:
+        """Ids of completed and cancelled transfers for which the vault still keeps where their upload stood."""
+        ...
+
     def paused_configs(self) -> Sequence[str]:
         """Ids of the storage configurations whose pause has run out."""
         ...

@@ -109,6 +109,10 @@ class LogLookups:
             if state.held and state.request
         ]
 
+    def sessions_kept_in_vain(self) -> Sequence[str]:
+        """See TransferLookup. As if the vault kept one for each."""
+        return [name for name, state in self._transfers().items() if state.status in ("completed", "cancelled")]
+
     def paused_configs(self) -> Sequence[str]:
         """See TransferLookup."""
         states = [storage_configs.fold(history) for history in self._streams("storage_config:").values()]

@@ -7,11 +7,12 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Any, get_args
 
+import msgspec
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from adapters.event_store.mapper import EventMapper
 from domain import transfers
 from domain.errors import NotAllowedNow
 from domain.event import Event, Recorded
@@ -25,7 +26,9 @@ from domain.transfers import (
 )
 from tests.fakes.clock import NOON
 from tests.fakes.samples import CAUSE, transfer_requested
+from tests.property.effort import searching
 
+MAPPER = EventMapper()
 MINUTES = [5, 10, 20]
 CHECKS = transfers.TransferCheckRequested | TransferChecked | transfers.TransferCheckFailed
 
@@ -225,9 +228,10 @@ class TransferMachine(RuleBasedStateMachine):
         for event in events:
             number = len(self.history) + 1
             entry = Recorded("transfer:v7-cfg-a", number, number, self.now, CAUSE, event)
+            assert MAPPER.to_domain_event(MAPPER.to_stored_event(entry)) == msgspec.structs.replace(entry, position=0)
             self.history.append(entry)
             self.state = transfers.evolve(self.state, entry)
 
 
-TransferMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TransferMachine.TestCase.settings = searching(80, 40)
 TestTransferMachine = TransferMachine.TestCase
