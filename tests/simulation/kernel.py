@@ -8,11 +8,13 @@ it stands, and can't do anything any more while it unwinds.
 from __future__ import annotations
 
 import heapq
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import ClassVar
 
 SECOND = 1_000_000
 EPOCH = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -81,7 +83,37 @@ class Task:
         except BaseException as error:
             self.kernel.fail(error)
         self.ended = True
-        self.kernel.leave(self)
+
+
+class _Thread:
+    """A thread that runs one task after the other: making one costs more than most tasks do."""
+
+    idle: ClassVar[list[_Thread]] = []
+
+    def __init__(self) -> None:
+        self._wake = threading.Lock()
+        self._wake.acquire()
+        self._task: Task | None = None
+        threading.Thread(target=self._run, daemon=True).start()
+
+    @classmethod
+    def lend(cls, task: Task) -> None:
+        """Run a task in a thread that has nothing to do."""
+        thread = cls.idle.pop() if cls.idle else cls()
+        thread._task = task
+        thread._wake.release()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.acquire()
+            task, self._task = self._task, None
+            assert task is not None
+            task.run()
+            self.idle.append(self)
+            task.kernel.leave(task)
+
+
+os.register_at_fork(after_in_child=_Thread.idle.clear)
 
 
 class Kernel:
@@ -99,7 +131,6 @@ class Kernel:
         self._sequence = 0
         self._director = Task(self, "director", lambda: None)
         self.current = self._director
-        self.threads: list[threading.Thread] = []
         self.tasks: list[Task] = []
 
     def time(self, offset: int = 0) -> datetime:
@@ -117,10 +148,8 @@ class Kernel:
     def begin(self, task: Task, delay: int) -> None:
         """Give a new task its first turn."""
         self.tasks.append(task)
-        thread = threading.Thread(target=task.run, daemon=True)
-        self.threads.append(thread)
         self._at(task, self.now + delay)
-        thread.start()
+        _Thread.lend(task)
 
     def pause(self, microseconds: int) -> None:
         """Let time pass for the task whose turn it is."""
@@ -191,8 +220,6 @@ class Kernel:
             self.kill(process)
         self.limit = -1
         self._switch(self._director)
-        for thread in self.threads:
-            thread.join(5)
 
     def fail(self, error: BaseException) -> None:
         """The simulation ends with this."""

@@ -41,7 +41,20 @@ class Database:
         return len(self.events)
 
 
+class _Plain:
+    """Implements Compressor by leaving bytes as they are: a third of a simulation's time otherwise."""
+
+    def compress(self, data: bytes) -> bytes:
+        """The same."""
+        return data
+
+    def decompress(self, data: bytes) -> bytes:
+        """The same."""
+        return data
+
+
 _MAPPER = EventMapper()
+_MAPPER.compressor = _Plain()
 
 
 class SimLog:
