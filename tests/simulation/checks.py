@@ -56,7 +56,9 @@ class Checks:
             for version in frame.versions:
                 if (version.path, version.key) == (path, key) and version.id not in frame.deleted_from_server:
                     name = frame.record.basename if frame.record else ""
-                    raise Violation(f"the bytes of {name}, version {version.id}, are removed; the archive still has it")
+                    lost = Violation(f"{name} version {version.id}: its bytes are removed, the archive still has it")
+                    self.world.kernel.fail(lost)
+                    raise lost
 
     def _follow(self, recorded: Recorded) -> None:
         self.seen += 1
