@@ -6,7 +6,7 @@ PORT ?= 8000
 # of the archive that `make bench` measures
 FRAMES ?= 500000
 
-.PHONY: demo up test conformance-venvs venv lint types layers check bench fuzz one-object four-workers clean
+.PHONY: demo up test conformance-venvs venv lint types layers check bench fuzz one-object four-workers simulate clean
 
 venv: $(VENV)/.ready
 
@@ -53,6 +53,13 @@ one-object: venv
 # 2 000 transfers shared by four workers, of which one is killed and one cut off from the database for a minute.
 four-workers: venv
 	$(BIN)/python -m tests.soak
+
+# The whole service on a simulated clock, network and disk; the suite has some hundreds of seeds.
+SEEDS ?= 10000
+FROM ?= 0
+JOBS ?= 2
+simulate: venv
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM) --jobs $(JOBS)
 
 clean:
 	rm -rf $(VENV) .conformance demo-data build *.egg-info

@@ -12,7 +12,7 @@ from typing import Any
 from application.archived_message import archived_message
 from domain import frames, observations, storage_configs, transfers
 from domain.event import Recorded
-from domain.frames import FileDeletedFromServer, FileProcessed, Frame
+from domain.frames import FileDeletedFromServer, FileProcessed, Frame, FrameDeleted
 from domain.observations import Observation
 from domain.storage_configs import StorageConfig
 from domain.transfers import (
@@ -76,6 +76,8 @@ class Checks:
                 frame = self.frames.get(name, Frame())
                 if isinstance(recorded.event, FileDeletedFromServer):
                     self._deletion(name, frame, recorded.event)
+                if isinstance(recorded.event, FrameDeleted) and recorded.cause.actor.startswith("retention:"):
+                    self._outlived(name, frame)
                 if isinstance(recorded.event, FileProcessed):
                     self.arrived.append((recorded.position, recorded.event))
                 self.frames[name] = frames.evolve(frame, recorded)
@@ -163,6 +165,14 @@ class Checks:
             not (raw.expects_calibration() and any(one.settings.wants("calibrated") for one in waiting)),
             f"{where} while a calibrated file is expected",
         )
+
+    def _outlived(self, name: str, frame: Frame) -> None:
+        """A frame goes for its age: no copy of it may be on its way, failed or lost."""
+        versions = {version.id for version in frame.versions}
+        for key, one in self.transfers.items():
+            if one.request and one.request.version_id in versions:
+                fine = one.status == "cancelled" or (one.status == "completed" and one.delivered)
+                must(fine, f"{name} goes for its age while {key} is {one.status}, its copy {one.copy}")
 
     def _raw_of(self, calibrated: str) -> str:
         for name, frame in self.frames.items():

@@ -20,10 +20,12 @@ from application.policies.policy import Effect, Policy
 from application.policies.publish_archived import BLOCK, PublishArchived
 from application.policies.remove_deleted_files import RemoveDeletedFiles
 from application.policies.runner import PolicyRunner
+from application.retention import PeriodicRetention, Retention
 from application.sweep import Sweep
 from application.transfer_expiry import TransferExpiry
 from application.webhook_post import WebhookPost
 from domain.errors import RetryLater, StarferryError
+from domain.retention import RetentionRule
 from tests.simulation.disk import SimReader, SimStore
 from tests.simulation.kernel import SECOND, Crash, Kernel, Process, Task
 from tests.simulation.log import SimLog
@@ -175,12 +177,17 @@ def start_worker(world: World, process: Process) -> None:
     )
     post = ports.post()
     sweep = Sweep(log=ports.log, lookup=ports.lookups, workers=ports.workers, jobs=ports.jobs, clock=ports.clock)
+    rules = [RetentionRule(name="old", days=30, types=("EXPOSE",))] if world.forgets else []
+    retention = PeriodicRetention(
+        Retention(log=ports.log, finder=ports.lookups, clock=ports.clock, rules=rules), lambda do: alone(world, do)
+    )
     expiry = TransferExpiry(log=ports.log, lookup=ports.lookups, clock=ports.clock, days=90)
 
     def sweep_now() -> None:
         ferry.settle()
         if world.sweeps:
             sweep.run()
+        retention.run()
         expiry.run()
         post.sweep()
 
@@ -209,6 +216,19 @@ def work(world: World, queue: Queue, do: Callable[[str], None]) -> None:
             kernel.tell(f"job {name} failed: {error}")
         finally:
             queue.doing[name] -= 1
+
+
+def alone(world: World, do: Callable[[], int]) -> int:
+    """Do it unless another worker is at it."""
+    holder = world.retaining
+    if holder is not None and holder.alive:
+        return 0
+    world.retaining = world.kernel.current.process
+    try:
+        return do()
+    finally:
+        if world.retaining is world.kernel.current.process:
+            world.retaining = None
 
 
 def again_and_again(world: World, do: Callable[[], object], *, places: bool = False) -> None:

@@ -33,6 +33,7 @@ TICK = 150
 """Seconds between two sweeps of a worker, and after which a lost wake-up is made up for."""
 TRIES = 12
 """How often somebody asks again who was told to."""
+DAY = 86_400 * SECOND
 ROUNDS = 300
 """Of sweeps until all must be quiet."""
 WEATHER = frozenset("away full revoked database clock lock stall rebuild broker receiver rival power kill".split())
@@ -108,7 +109,8 @@ class Simulation:
         self._set_up()
         if self._broken is not None:
             self._broken(self.world)
-        self._guard_the_disk()
+        self.world.disk.removing = self.checks.removing
+        self.world.forgets = self._chance.random() < 0.5
         for name in ("api", "core", "w1", "w2"):
             start(self.world, name, self.kernel)
         moments: list[tuple[int, str]] = []
@@ -131,6 +133,10 @@ class Simulation:
         self._come_to_rest()
         self.checks.at_rest()
         self.checks.all_well()
+        if self._chance.random() < 0.3:
+            self._let_a_season_pass()
+            self._come_to_rest()
+            self.checks.at_rest()
 
     def _go_to(self, when: int) -> None:
         self.kernel.run(when)
@@ -148,10 +154,6 @@ class Simulation:
         memory.append(Commit(writes=(Write(webhooks.stream_of(HOOK), 0, (hook,)),), cause=cause("root", "set-up"), at=now))
         self.world.sealed[HOOK] = {"url": "https://receiver/", "secret": "s"}
         self.world.database.learn()
-
-    def _guard_the_disk(self) -> None:
-        disk, checks = self.world.disk, self.checks
-        disk.removing = checks.removing
 
     def _take(self, what: str) -> None:
         words = what.split()
@@ -342,6 +344,16 @@ class Simulation:
         following = self.kernel.next_at()
         moments += [] if following is None else [following]
         return min((moment for moment in moments if moment >= now - 5 * SECOND), default=None)
+
+    def _let_a_season_pass(self) -> None:
+        """Until records expire, and old frames go where an operator wants that. Things break again meanwhile."""
+        self.kernel.tell("A SEASON PASSES")
+        self._go_to(self.kernel.now + 100 * DAY)
+        self.faults.on = True
+        for _ in range(3):
+            self.kernel.notify(self.world.tick, 1000)
+            self._go_to(self.kernel.now + 20 * SECOND)
+        self.faults.on = False
 
     def _mend(self) -> None:
         """Owners authorize what was revoked, and have what failed tried again."""

@@ -40,6 +40,9 @@ class World:
         self.tick = Signal()
         self.sweeps = True
         """False breaks the service: nothing looks for the stuck. (For tests of the simulation itself.)"""
+        self.forgets = False
+        """Whether frames go when they are a month old."""
+        self.retaining: Process | None = None
         self.processes: dict[str, Process] = {}
         self.lives: Counter[str] = Counter()
         self.engines: dict[str, PolicyEngine] = {}
