@@ -10,7 +10,8 @@ import msgspec
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """`steps` are `@<second> <words>`; `faults` are `<task>:<call>=<kind>`, None where chance decides."""
+    """`steps` are `@<second> <words>`, or `^<number> <words>` for what comes when the copy of this number has just been
+    delivered; `faults` are `<task>:<call>=<kind>`, None where chance decides."""
 
     seed: int
     steps: tuple[str, ...]

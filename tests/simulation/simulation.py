@@ -18,7 +18,8 @@ from application.ports.event_log import Commit, Write
 from domain import accounts, storage_configs as storage_config_rules, webhooks
 from domain.accounts import AccountChanged, AccountCreated
 from domain.errors import RetryLater, StarferryError
-from domain.event import Event
+from domain.event import Event, Recorded
+from domain.transfers import TransferCompleted
 from tests.simulation.checks import Checks
 from tests.simulation.faults import Faults, Wire
 from tests.simulation.kernel import SECOND, Crash, Kernel, Process, Violation
@@ -75,10 +76,12 @@ class Simulation:
         self.faults = Faults(plan.seed, plan.faults)
         self.world.wire = Wire(self.kernel, self.faults, lambda task: die(self.world, task))
         self.checks = Checks(self.world)
-        self.world.database.committed = self.checks.committed
+        self.world.database.committed = self._committed
         self.world.ended = self._ended
         self._chance = Random(f"{plan.seed}/director")
-        self._peace = False
+        self._season = Random(f"{plan.seed}/season")
+        self._at_once: dict[int, list[str]] = {}
+        self._delivered = 0
         self._pending: Counter[str] = Counter()
         self._open = 0
         self._again: list[tuple[list[str], int]] = []
@@ -110,13 +113,16 @@ class Simulation:
         if self._broken is not None:
             self._broken(self.world)
         self.world.disk.removing = self.checks.removing
-        self.world.forgets = self._chance.random() < 0.5
+        self.world.forgets = self._season.random() < 0.5
         for name in ("api", "core", "w1", "w2"):
             start(self.world, name, self.kernel)
         moments: list[tuple[int, str]] = []
         for step in self.plan.steps:
             when, _, what = step.partition(" ")
-            moments.append((int(when[1:]) * SECOND, what))
+            if when[0] == "^":
+                self._at_once.setdefault(int(when[1:]), []).append(what)
+            else:
+                moments.append((int(when[1:]) * SECOND, what))
         end_of_day = max((when for when, _ in moments), default=0) + 60 * SECOND
         while moments or self.kernel.now < end_of_day:
             due = moments[0][0] if moments else end_of_day
@@ -133,7 +139,7 @@ class Simulation:
         self._come_to_rest()
         self.checks.at_rest()
         self.checks.all_well()
-        if self._chance.random() < 0.3:
+        if self._season.random() < 0.3:
             self._let_a_season_pass()
             self._come_to_rest()
             self.checks.at_rest()
@@ -155,17 +161,29 @@ class Simulation:
         self.world.sealed[HOOK] = {"url": "https://receiver/", "secret": "s"}
         self.world.database.learn()
 
-    def _take(self, what: str) -> None:
+    def _committed(self, recorded: Recorded) -> None:
+        """An event is in the log. Some steps come just when a copy is there."""
+        self.checks.committed(recorded)
+        if isinstance(recorded.event, TransferCompleted):
+            self._delivered += 1
+            for what in self._at_once.pop(self._delivered, ()):
+                moment = self._chance.randrange(1, int(SECOND * self._chance.choice((0.002, 0.05, 1.0))))
+                self._keeper().spawn(f"step-{len(self.kernel.lines)}", lambda what=what: self._take(what, 100), moment)
+
+    def _take(self, what: str, within: int = 2 * SECOND) -> None:
         words = what.split()
         self.kernel.tell(f"STEP {what}")
         if words[0] in WEATHER:
             self._weather(words)
         else:
-            self._ask(words, TRIES)
+            self._ask(words, TRIES, within)
 
-    def _ask(self, words: list[str], tries: int) -> None:
+    def _ask(self, words: list[str], tries: int, within: int = 2 * SECOND) -> None:
         """Somebody asks the API, and asks again when they are told to, or when nobody answers."""
         api = self.world.processes["api"]
+        if not api.alive:
+            self._again.append((words, tries))
+            return
         self._open += 1
         self._pending[" ".join(words)] += 1
         request = f"r{sum(self._pending.values())}"
@@ -193,7 +211,7 @@ class Simulation:
             finally:
                 self._open -= 1
 
-        api.spawn(request, ask, 1 + self._chance.randrange(2 * SECOND))
+        api.spawn(request, ask, 1 + self._chance.randrange(within))
 
     def _ended(self, process: Process) -> None:
         """A process has died: it is started again, and whom it left without an answer ask again."""
@@ -273,7 +291,6 @@ class Simulation:
         """Nothing breaks any more."""
         self.kernel.tell("PEACE")
         world = self.world
-        self._peace = True
         self.faults.on = False
         world.wire.database_away = False
         world.clocks.clear()

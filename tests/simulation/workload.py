@@ -89,6 +89,7 @@ def make_steps(seed: int) -> tuple[str, ...]:
         if draw.random() < 0.2:
             steps.append((at(), "endrule r1"))
     frames: list[str] = []
+    at_once: list[str] = []
     for number in range(draw.randint(1, 4)):
         observation, raw = draw.choice(observations), f"raw{number}"
         chunks, when = draw.choice((1, 1, 2, 4, 7)), at()
@@ -135,6 +136,12 @@ def make_steps(seed: int) -> tuple[str, ...]:
             f"cancel {draw.randrange(9)}", f"backfill {configs[-1]} all", f"delete {configs[0]}",
         )  # fmt: skip
         steps += [(last + draw.randint(0, 5), what) for what in draw.sample(second, draw.randint(1, 4))]
+        third = (*second, "kill core for 3", "power for 1", f"deleteframe {frames[0]} force", "lock w1 for 100")
+        at_once += [f"^{draw.randint(1, 9)} {what}" for what in draw.sample(third, draw.randint(1, 4))]
+    if draw.random() < 0.15:  # somebody who can't decide, and looks at each delivery
+        for number in range(1, draw.randint(3, 12)):
+            chosen = draw.sample(configs, draw.randint(1, len(configs)))
+            at_once.append(f"^{number} select {draw.choice(observations)} {','.join(chosen)}")
     if draw.random() < 0.2:  # a file goes, and comes again, while what removes its bytes is in trouble
         when = at()
         steps.append((when, f"deleteframe {draw.choice(frames)} force"))
@@ -145,7 +152,7 @@ def make_steps(seed: int) -> tuple[str, ...]:
         steps += [(when + draw.randint(0, 30), again[name]) for when, name in gone if draw.random() < 0.8]
     steps += _weather(draw, length, configs)
     ordered = sorted(enumerate(steps), key=lambda one: (one[1][0], one[0]))
-    return tuple(f"@{when} {what}" for _, (when, what) in ordered)
+    return (*(f"@{when} {what}" for _, (when, what) in ordered), *at_once)
 
 
 def _weather(draw: Random, length: int, configs: list[str]) -> list[tuple[int, str]]:
