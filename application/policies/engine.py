@@ -18,7 +18,7 @@ RETRY_SECONDS = 2.0
 
 
 class PolicyEngine:
-    """Call `wake` when the log may have grown; `run` until `stop`. `elapsed` are seconds of a clock that never jumps."""
+    """Call `wake` when the log may have grown; `run` until `stop`. `elapsed` tells the seconds of a steady clock."""
 
     def __init__(
         self,

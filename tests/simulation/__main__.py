@@ -44,8 +44,9 @@ def main() -> int:
         if given.trace:
             print("\n".join(outcome.trace))
         if not outcome.failure:
-            print(f"seed {outcome.plan.seed}: all well after {outcome.seconds:.0f} simulated seconds, "
-                  f"{outcome.events} events, {len(outcome.trace)} steps; trace {outcome.digest[:16]}", file=sys.stderr)  # fmt: skip
+            told = f"{outcome.events} events, {len(outcome.trace)} steps; trace {outcome.digest[:16]}"
+            seconds = f"{outcome.seconds:.0f} simulated seconds"
+            print(f"seed {outcome.plan.seed}: all well after {seconds}, {told}", file=sys.stderr)
             return 0
         print(report(outcome, shrink(outcome, broken, given.shrink), given.rule), file=sys.stderr)
     return 1

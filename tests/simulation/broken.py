@@ -56,31 +56,31 @@ def _without_guards() -> list[Patch]:
 
 def _nudges_lost_and_no_sweep() -> list[Patch]:
     """No worker is told, and none looks."""
-    return [mock.patch.object(Sweep, "_nudge_due", lambda self: 0)]
+    return [mock.patch.object(Sweep, "_nudge_due", return_value=0)]
 
 
 def _orphans_stay() -> list[Patch]:
     """What a dead worker held isn't given to others."""
-    return [mock.patch.object(Sweep, "_interrupt_orphans", lambda self: 0)]
+    return [mock.patch.object(Sweep, "_interrupt_orphans", return_value=0)]
 
 
 def _held_stay() -> list[Patch]:
     """Nobody releases what was held."""
     return [
-        mock.patch.object(Sweep, "_release_held", lambda self: 0),
+        mock.patch.object(Sweep, "_release_held", return_value=0),
         mock.patch.object(FollowDestination, "topics", frozenset()),
     ]
 
 
 def _without_fencing() -> list[Patch]:
     """A worker that was overtaken still has its say."""
-    return [mock.patch.object(transfers, "_must_run", lambda transfer, attempt: None)]
+    return [mock.patch.object(transfers, "_must_run", return_value=None)]
 
 
 def _session_not_kept_first() -> list[Patch]:
     """An upload's session is forgotten: the next attempt reserves another id."""
     return [
-        mock.patch.object(ferry_module.Ferry, "_saved_session", lambda self, _: None),
+        mock.patch.object(ferry_module.Ferry, "_saved_session", return_value=None),
     ]
 
 
@@ -109,7 +109,7 @@ def _bytes_removed_too_often() -> list[Patch]:
 
 def _earlier_files_forgotten() -> list[Patch]:
     """Destinations that are selected later get nothing of what was there."""
-    return [mock.patch.object(DeliverToDestinations, "_earlier", lambda *_: iter(()))]
+    return [mock.patch.object(DeliverToDestinations, "_earlier", return_value=())]
 
 
 def _checkpoint_before_effect() -> list[Patch]:

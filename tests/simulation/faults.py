@@ -12,18 +12,22 @@ from tests.simulation.kernel import SECOND, Crash, Kernel, Task
 T = TypeVar("T")
 
 RATES: dict[str, tuple[float, tuple[str, ...]]] = {
-    "log.append": (0.03, ("lost", "unsure", "unsure", "die", "die after", "slow")),
+    "log.append": (0.05, ("lost", "unsure", "unsure", "die", "die after", "slow")),
     "log.read": (0.006, ("lost", "slow", "die")),
     "lookup": (0.01, ("lost", "slow", "die")),
     "vault": (0.02, ("lost", "unsure", "die", "die after")),
     "jobs": (0.05, ("lost", "unsure", "die", "die after", "dropped", "twice", "late")),
     "limits": (0.01, ("lost", "unsure", "die", "die after")),
     "store": (0.02, ("lost", "unsure", "die", "die after", "slow")),
-    "destination": (0.06, ("lost", "unsure", "die", "die after", "slow", "429", "quota", "401", "half", "corrupt")),
+    "destination": (
+        0.1,
+        ("lost", "unsure", "unsure", "die", "die after", "die after", "slow", "429", "quota", "401", "half", "corrupt"),
+    ),
     "broker": (0.25, ("lost", "unsure", "die", "die after", "part", "part", "part")),
     "receiver": (0.1, ("lost", "unsure", "die", "die after", "500")),
 }
-"""How often at most times, and what: not done; done, with the reply lost; the process dies before, or after; and more by port."""
+"""How often at most times, and what: not done; done, with the reply lost; the process dies before, or after; and what
+the port itself acts out."""
 
 MESSAGES = {"store": "The file store can't be reached.", "destination": "The provider can't be reached."}
 OWN = {"dropped", "twice", "late", "429", "quota", "401", "half", "corrupt", "part", "500"}

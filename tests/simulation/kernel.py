@@ -1,4 +1,4 @@
-"""Simulated time and processes: real code runs in threads of which one moves at a time, in an order that the seed gives.
+"""Simulated time and processes: real code runs in threads, of which one moves at a time in an order of the seed's.
 
 A task gives the turn away only where it calls a port (or waits), so nothing between two calls is ever interleaved, and
 what is next depends on nothing but simulated time. A task that is told that its process has died raises Crash wherever

@@ -101,9 +101,7 @@ class SimLog:
 
     def checkpoint(self, consumer: str) -> int:
         """See EventLog.checkpoint."""
-        return self._wire.call(
-            "log.read", f"checkpoint {consumer}", lambda: self._database.memory.checkpoint(consumer)
-        )
+        return self._wire.call("log.read", f"checkpoint {consumer}", lambda: self._database.memory.checkpoint(consumer))
 
     def enter(self, consumer: str) -> None:
         """See EventLog.enter."""

@@ -111,7 +111,8 @@ def start_core(world: World, process: Process) -> None:
     process.spawn("models", lambda: keep_up(kernel, ports.log, world.models, world.database))
     process.spawn("policies", lambda: drive(world, ports, policies(ports)))
     process.spawn(
-        "outbox", lambda: drive(world, ports, [PublishArchived(SimBroker(world.listeners, world.wire), "string")], BLOCK)
+        "outbox",
+        lambda: drive(world, ports, [PublishArchived(SimBroker(world.listeners, world.wire), "string")], BLOCK),
     )
     notify = NotifyWebhooks(ports.log, SimSubscribers(HOOK), ports.book, ports.jobs, ports.clock)
     process.spawn("notices", lambda: drive(world, ports, [notify]))

@@ -112,9 +112,9 @@ class SimDestination:
             if kind in ("429", "quota", "401"):
                 return self._refuse(kind)
             if name not in far.uploads:
-                if far.kind == "folder" or any(one.id == name for one in far.objects):
-                    if far.at(upload.path):  # another worker has given it its name
-                        return Session(session.offset + len(data), session.state)
+                named = far.kind == "folder" or any(one.id == name for one in far.objects)
+                if named and far.at(upload.path):  # by another worker, or by an attempt whose end we didn't hear of
+                    return Session(session.offset + len(data), session.state)
                 raise RetryLater("The upload is gone.")
             sent = data[: max(1, len(data) // 2)] if kind == "half" else data
             if kind == "corrupt":

@@ -15,7 +15,8 @@ import structlog
 
 from application import ferry as ferry_module
 from application.ports.event_log import Commit, Write
-from domain import accounts, storage_configs as storage_config_rules, webhooks
+from domain import accounts, webhooks
+from domain import storage_configs as storage_config_rules
 from domain.accounts import AccountChanged, AccountCreated
 from domain.errors import RetryLater, StarferryError
 from domain.event import Event, Recorded
@@ -23,12 +24,14 @@ from domain.transfers import TransferCompleted
 from tests.simulation.checks import Checks
 from tests.simulation.faults import Faults, Wire
 from tests.simulation.kernel import SECOND, Crash, Kernel, Process, Violation
+from tests.simulation.people import PEOPLE, People, cause
 from tests.simulation.plan import Plan
-from tests.simulation.processes import HOOK, Ports, die, end, start
+from tests.simulation.processes import HOOK, Ports, die, start
 from tests.simulation.providers import CHUNK
 from tests.simulation.queue import instant
 from tests.simulation.state import World
-from tests.simulation.workload import PEOPLE, People, cause, make_steps
+from tests.simulation.weather import WEATHER, make_peace, strike
+from tests.simulation.workload import make_steps
 
 TICK = 150
 """Seconds between two sweeps of a worker, and after which a lost wake-up is made up for."""
@@ -37,7 +40,6 @@ TRIES = 12
 DAY = 86_400 * SECOND
 ROUNDS = 300
 """Of sweeps until all must be quiet."""
-WEATHER = frozenset("away full revoked database clock lock stall rebuild broker receiver rival power kill".split())
 BUGS = frozenset(
     (
         "policy failed and will be tried again",
@@ -132,7 +134,9 @@ class Simulation:
                 self.kernel.notify(self.world.tick, 1000)
             while moments and moments[0][0] <= self.kernel.now:
                 self._take(moments.pop(0)[1])
-        self._make_peace()
+        make_peace(self.world)
+        self.faults.on = False
+        self.kernel.tell("PEACE")
         self._come_to_rest()
         self.checks.at_rest()
         self._mend()
@@ -155,9 +159,13 @@ class Simulation:
                 is_superuser=principal.is_superuser, is_staff=False, active=True, proposals=principal.proposals
             )
             events: tuple[Event, ...] = (AccountCreated(username=who), changed)
-            memory.append(Commit(writes=(Write(accounts.stream_of(who), 0, events),), cause=cause(who, "set-up"), at=now))
+            memory.append(
+                Commit(writes=(Write(accounts.stream_of(who), 0, events),), cause=cause(who, "set-up"), at=now)
+            )
         hook = webhooks.WebhookCreated(id=HOOK, owner="root", name="hook", host="receiver", interests=("state",))
-        memory.append(Commit(writes=(Write(webhooks.stream_of(HOOK), 0, (hook,)),), cause=cause("root", "set-up"), at=now))
+        memory.append(
+            Commit(writes=(Write(webhooks.stream_of(HOOK), 0, (hook,)),), cause=cause("root", "set-up"), at=now)
+        )
         self.world.sealed[HOOK] = {"url": "https://receiver/", "secret": "s"}
         self.world.database.learn()
 
@@ -174,7 +182,7 @@ class Simulation:
         words = what.split()
         self.kernel.tell(f"STEP {what}")
         if words[0] in WEATHER:
-            self._weather(words)
+            strike(self.world, words, self._keeper().spawn, self._down)
         else:
             self._ask(words, TRIES, within)
 
@@ -234,76 +242,6 @@ class Simulation:
         if "keeper" not in self.world.processes:
             self.world.processes["keeper"] = Process(self.kernel, "keeper", 0)
         return self.world.processes["keeper"]
-
-    def _weather(self, words: list[str]) -> None:
-        kind, what, length = words[0], words[1:-2], int(words[-1]) * SECOND
-        world = self.world
-
-        def then(undo: Callable[[], None]) -> None:
-            self._keeper().spawn(f"weather-{len(self.kernel.lines)}", undo, length)
-
-        match kind:
-            case "away" | "full" | "revoked":
-                if what[0] in world.far:
-                    far = world.far[what[0]]
-                    setattr(far, kind, True)
-                    if kind != "revoked":
-                        then(lambda: setattr(far, kind, False))
-            case "database":
-                world.wire.database_away = True
-                then(lambda: setattr(world.wire, "database_away", False))
-            case "clock":
-                world.clocks[what[0]] = int(what[1]) * SECOND
-                then(lambda: world.clocks.update({what[0]: 0}))
-            case "lock":
-                process = world.processes[what[0]]
-                world.locks.discard(process.identity)
-                world.places.lose(process.identity)
-                then(lambda: world.locks.add(process.identity) if process.alive else None)
-            case "stall":
-                model = world.models[what[0]]
-                model.stalled = True
-                then(lambda: setattr(model, "stalled", False))
-            case "rebuild":
-                world.models[what[0]].rebuild = True
-                self.kernel.notify(world.tick, 10)
-            case "broker":
-                world.listeners.broker_away = True
-                then(lambda: setattr(world.listeners, "broker_away", False))
-            case "receiver":
-                world.listeners.receiver_away = True
-                then(lambda: setattr(world.listeners, "receiver_away", False))
-            case "rival":
-                if "rival" not in world.processes or not world.processes["rival"].alive:
-                    rival = start(world, "rival", self.kernel)
-                    then(lambda: end(world, rival))
-            case "power":
-                for name in ("api", "core", "w1", "w2", "rival"):
-                    if name in world.processes:
-                        end(world, world.processes[name])
-                world.disk.cut_power()
-            case _:
-                if world.processes[what[0]].alive:
-                    self._down[what[0]] = length
-                    end(world, world.processes[what[0]])
-
-    def _make_peace(self) -> None:
-        """Nothing breaks any more."""
-        self.kernel.tell("PEACE")
-        world = self.world
-        self.faults.on = False
-        world.wire.database_away = False
-        world.clocks.clear()
-        for far in world.far.values():
-            far.away = far.full = False
-        for model in world.models.values():
-            model.stalled = False
-        world.listeners.broker_away = world.listeners.receiver_away = False
-        for name in ("w1", "w2"):
-            if world.processes[name].alive:
-                world.locks.add(world.processes[name].identity)
-        if "rival" in world.processes:
-            end(world, world.processes["rival"])
 
     def _come_to_rest(self) -> None:
         """Let all go on, and time fly, until nothing happens any more however long one waits."""

@@ -110,8 +110,6 @@ def compare(real: ReadModelLookups, models: dict[str, ReadModel], events: list[R
     assert set(real.due_transfers()) == {
         name for name, one in transfers.items() if (one.status == "pending" and not one.held) or one.checking
     }, "by the database's clock all waits are over"
-    assert set(real.paused_configs()) == {
-        name for name, one in configs.items() if one.paused_until and not one.deleted
-    }
+    assert set(real.paused_configs()) == {name for name, one in configs.items() if one.paused_until and not one.deleted}
     for before in (LATER, events[-1].at - timedelta(seconds=100)):
         assert real.expired_records(before) == len(expiring(models["transfers"], before))

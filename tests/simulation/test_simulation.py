@@ -23,18 +23,19 @@ for seed in (3, 104, 109, 112, 371):
 """
 
 NOTICED = {
-    "completes without a checksum": 145,
-    "deletes without waiting for one destination": 6,
-    "no worker looks for what is due": 2,
+    "completes without a checksum": 14,
+    "deletes without waiting for one destination": 4,
+    "deletes without guards": 1117,
+    "no worker looks for what is due": 1,
     "what a dead worker held stays": 4,
-    "what was held stays": 16,
-    "overtaken workers have their say": 247,
-    "an upload's session is forgotten": 174,
-    "the outbox moves on unconfirmed": 49,
-    "bytes are removed too often": 78,
-    "earlier files are forgotten": 1,
+    "what was held stays": 4,
+    "overtaken workers have their say": 58,
+    "an upload's session is forgotten": 243,
+    "the outbox moves on unconfirmed": 148,
+    "bytes are removed too often": 152,
+    "earlier files are forgotten": 9,
     "the checkpoint moves before the effect": 2,
-    "places aren't given back": 120,
+    "places aren't given back": 304,
     "the file store doesn't sync": 4,
 }
 """Rules that are broken on purpose, and a seed that shows it, or one shortly before."""
@@ -51,7 +52,9 @@ def test_whatever_breaks_when_all_is_well_in_the_end(block: int) -> None:
 def test_the_same_seed_gives_the_same_trace_in_every_process() -> None:
     def digests(hash_seed: str) -> str:
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
-        done = subprocess.run([sys.executable, "-c", DIGESTS], env=environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", DIGESTS], env=environment, capture_output=True, text=True, check=True
+        )
         return done.stdout
 
     first = digests("1")
@@ -72,8 +75,8 @@ def test_a_broken_rule_is_noticed(rule: str) -> None:
         assert any(simulate(seed, broken).failure for seed in range(first, first + 100))
 
 
-def test_every_broken_rule_but_the_rarest_is_tried() -> None:
-    assert set(RULES) - set(NOTICED) == {"deletes without guards"}
+def test_every_broken_rule_is_tried() -> None:
+    assert set(RULES) == set(NOTICED)
 
 
 def test_a_failure_is_shrunk_to_what_it_needs() -> None:

@@ -330,7 +330,7 @@ def test_s54_s60_a_copy_that_was_lost_keeps_the_file_until_it_is_found_or_delive
 def test_s54_a_version_that_names_another_observation_does_not_hide_what_the_first_one_wants(
     log: MemoryEventLog, policy: DeleteWhenAllDelivered
 ) -> None:
-    """Found by tests/simulation, seed 371: the copy for `b` was pending when the file left the server."""
+    """Found by tests/simulation: the copy for `b` was pending when the file left the server."""
     configured(log, "a", delete=True)
     configured(log, "b", delete=True)
     raw_frame(log, "a", "b")
