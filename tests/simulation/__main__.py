@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -27,7 +28,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="this one alone")
     parser.add_argument("--replay", metavar="PLAN", help="a plan as a failure printed it, or @FILE that holds it")
     parser.add_argument("--trace", action="store_true", help="print all that happened")
-    parser.add_argument("--break", dest="rule", choices=RULES, help="break a rule of the program first")
+    parser.add_argument(
+        "--break", dest="rule", choices=RULES, metavar="RULE", help=f"break one first: {'; '.join(RULES)}"
+    )
     parser.add_argument("--shrink", type=float, default=60.0, metavar="SECONDS", help="for a failure (default: 60)")
     given = parser.parse_args()
     if given.seed is None and given.replay is None:
@@ -54,7 +57,7 @@ def main() -> int:
 
 def report(failed: Outcome, small: Outcome, rule: str | None = None) -> str:
     """What whoever meets a failure needs."""
-    breaks = f" --break '{rule}'" if rule else ""
+    breaks = f" --break {shlex.quote(rule)}" if rule else ""
     return "\n".join(
         (
             f"seed {failed.plan.seed} FAILED: {failed.failure}",
