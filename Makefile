@@ -8,7 +8,7 @@ KILLS ?= 200
 # of the archive that `make bench` measures
 FRAMES ?= 500000
 
-.PHONY: demo up test conformance-venvs venv lint types layers check bench fuzz one-object four-workers properties crashes clean
+.PHONY: demo up test conformance-venvs venv lint types layers check bench fuzz one-object four-workers properties crashes simulate clean
 
 venv: $(VENV)/.ready
 
@@ -64,6 +64,13 @@ properties: venv
 # Random `kill -9` of API, projections, workers and PostgreSQL under load, and a judgement of what came of it.
 crashes: venv
 	$(BIN)/python -m tests.crashes --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+
+# The whole service on a simulated clock, network and disk; the suite has some hundreds of seeds.
+SEEDS ?= 10000
+FROM ?= 0
+JOBS ?= 2
+simulate: venv
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM) --jobs $(JOBS)
 
 clean:
 	rm -rf $(VENV) .conformance demo-data build *.egg-info

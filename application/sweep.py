@@ -74,7 +74,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
         """A transfer may have been held in the moment in which its destination came back, or was deleted (a worker
         then cancels it)."""
         held = self.lookup.held_transfers()
-        configs = {config_id: load_config(self.log, config_id) for config_id in {config_id for _, config_id in held}}
+        configs = {config: load_config(self.log, config) for config in dict.fromkeys(config for _, config in held)}
         waiting = [transfer for transfer, config in held if configs[config].ready() or configs[config].deleted]
         for transfer in waiting:
             transact(

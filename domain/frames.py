@@ -164,7 +164,8 @@ def is_calibrated(event: FileProcessed) -> bool:
 class Frame(msgspec.Struct, frozen=True):
     """What the commands need to know of a frame. `assigned` says that whoever ingested it named the observation, rather
     than a number in its headers; `removed` are the stream versions of deletions whose bytes are gone; `copies` are
-    versions with destinations that aren't the observation's; `arrived` is the position of the newest arrival."""
+    versions with destinations that aren't the observation's; `arrived` is the position of the newest arrival.
+    `observations` are all that versions of this frame have belonged to: copies may be on their way for any of them."""
 
     id: int = 0
     record: FrameRecord | None = None
@@ -172,6 +173,7 @@ class Frame(msgspec.Struct, frozen=True):
     versions: tuple[FrameVersion, ...] = ()
     deleted_from_server: frozenset[int] = frozenset()
     observation: str | None = None
+    observations: tuple[str, ...] = ()
     assigned: bool = False
     calibrated_from: str | None = None
     calibrated: tuple[tuple[str, int], ...] = ()
@@ -212,6 +214,7 @@ def evolve(frame: Frame, recorded: Recorded) -> Frame:
     frame = replace(frame, stream_version=recorded.version)
     match recorded.event:
         case FileProcessed() as event:
+            named = observation_of(event)
             return replace(
                 frame,
                 exists=True,
@@ -220,7 +223,8 @@ def evolve(frame: Frame, recorded: Recorded) -> Frame:
                 record=event.record,
                 headers=event.headers,
                 versions=frame.versions + event.versions,
-                observation=observation_of(event) or frame.observation,
+                observation=named or frame.observation,
+                observations=tuple(dict.fromkeys((*frame.observations, *([named] if named else ())))),
                 assigned=event.observation is not None or frame.assigned,
                 calibrated_from=event.calibrated_from or frame.calibrated_from,
             )

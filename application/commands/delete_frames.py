@@ -98,12 +98,12 @@ class FrameDeletion(msgspec.Struct, frozen=True, kw_only=True):
         unfinished = self.finder.unfinished_transfers([one.basename for one, _ in meant])
         copies: dict[str, list[str]] = {}
         for one, frame in meant:
-            observation = known.get(frame.observation or "", Observation())
+            ever = dict.fromkeys(config for each in frame.observations for config in known[each].ever_selected)
             copies[one.basename] = [
                 name
                 for version in frame.versions
                 for name in (
-                    *(transfers.transfer_id(version.id, config) for config in observation.ever_selected),
+                    *(transfers.transfer_id(version.id, config) for config in ever),
                     *(transfers.transfer_id(*copy) for copy in sorted(frame.copies) if copy[0] == version.id),
                     *(name for name in unfinished if name.startswith(transfers.transfer_id(version.id, ""))),
                 )
@@ -125,13 +125,12 @@ class FrameDeletion(msgspec.Struct, frozen=True, kw_only=True):
                 expects_calibration=frame.expects_calibration(),
             )
             guards = [(transfers.stream_of(name), state.stream_version) for name, state in mine.items()]
-            if frame.observation:
-                guards.append((observations.stream_of(frame.observation), observation.stream_version))
+            guards += [(observations.stream_of(each), known[each].stream_version) for each in frame.observations]
             answers[one.basename] = (reason, tuple(guards))
         return answers
 
     def _observations(self, meant: Sequence[Frame]) -> dict[str, Observation]:
-        ids = {frame.observation for frame in meant if frame.observation}
+        ids = dict.fromkeys(one for frame in meant for one in frame.observations)
         found = self.log.load_many([observations.stream_of(one) for one in ids])
         return {one: observations.fold(found.get(observations.stream_of(one), ())) for one in ids}
 

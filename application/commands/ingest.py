@@ -136,21 +136,21 @@ def ingest_file(
             observation = observation or raw.observation
         record = msgspec.structs.replace(described.record, observation_id=raw.record.observation_id)
         described = msgspec.structs.replace(described, record=record)
-    stored = _kept(store, staged, filename, described)
-    version = NewVersion(
-        key=stored.key,
-        md5=staged.hashes.md5,
-        extension=described.extension,
-        path=stored.path,
-        size=staged.size,
-        hashes=staged.hashes,
-    )
-    arrival = _arrival(described, version, observation, calibrated_from)
     stream = frames.stream_of(described.record.basename)
     history: Sequence[Recorded] = ()
     for attempt in range(TRIES):
-        now = clock.now()
-        commit, frame = decide_arrival(history, arrival, numbers, cause=cause, now=now)
+        # After the history was read: the bytes may have left with a frame of this name that was deleted meanwhile.
+        stored = _kept(store, staged, filename, described)
+        version = NewVersion(
+            key=stored.key,
+            md5=staged.hashes.md5,
+            extension=described.extension,
+            path=stored.path,
+            size=staged.size,
+            hashes=staged.hashes,
+        )
+        arrival = _arrival(described, version, observation, calibrated_from)
+        commit, frame = decide_arrival(history, arrival, numbers, cause=cause, now=clock.now())
         try:
             return Ingested(frame, log.append(_with_discovery(log, commit, arrival)))
         except AlreadyExists as error:

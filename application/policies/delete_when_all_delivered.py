@@ -15,6 +15,7 @@ from domain.deletion import FileInQuestion
 from domain.errors import RetryLater
 from domain.event import Recorded
 from domain.frames import CalibrationCompleted, CalibrationFailed, Frame
+from domain.observations import Observation
 from domain.storage_configs import StorageConfig
 from domain.transfers import Transfer, TransferCancelled, TransferChecked, TransferCompleted
 
@@ -67,10 +68,11 @@ class DeleteWhenAllDelivered:
         raw = frames.fold(self._log.load(frames.stream_of(name)))
         if not raw.exists:
             return []
-        observation = observations.fold(self._log.load(observations.stream_of(raw.observation or "")))
         family = {name: raw} | {
             calibrated: frames.fold(self._log.load(frames.stream_of(calibrated))) for calibrated, _ in raw.calibrated
         }
+        known = self._observations(family)
+        observation = known.get(raw.observation or "", Observation())
         if decided is not None and any(frame.arrived > decided for frame in family.values()):
             raise RetryLater("Standing deliveries haven't been asked yet whether they want the file.")
         files = [
@@ -80,7 +82,8 @@ class DeleteWhenAllDelivered:
             if version.id not in frame.deleted_from_server
         ]
         destinations = self._destinations(observation.destinations)
-        states = self._transfers(_copies(files, family, observation.ever_selected))
+        ever = dict.fromkeys(config for one in known.values() for config in one.ever_selected)
+        states = self._transfers(_copies(files, family, tuple(ever)))
         safe = deletion.safe_deletions(
             files,
             destinations,
@@ -89,7 +92,7 @@ class DeleteWhenAllDelivered:
             beyond=self._destinations(sorted({config for _, config in raw.copies})).values(),
         )
         guards = (
-            *(((observations.stream_of(raw.observation), observation.stream_version),) if raw.observation else ()),
+            *((observations.stream_of(one), state.stream_version) for one, state in known.items()),
             *((frames.stream_of(basename), frame.stream_version) for basename, frame in family.items()),
             *((transfers.stream_of(transfer), state.stream_version) for transfer, state in states.items()),
         )
@@ -119,6 +122,12 @@ class DeleteWhenAllDelivered:
         # one family's deletions stand or fall together
         return [_joined(commits)] if commits else []
 
+    def _observations(self, family: Mapping[str, Frame]) -> dict[str, Observation]:
+        """All that the family has ever belonged to: a later version may name another than an earlier one did."""
+        ids = dict.fromkeys(one for frame in family.values() for one in frame.observations)
+        found = self._log.load_many([observations.stream_of(one) for one in ids])
+        return {one: observations.fold(found.get(observations.stream_of(one), ())) for one in ids}
+
     def _destinations(self, ids: Sequence[str]) -> dict[str, StorageConfig]:
         found = self._log.load_many([storage_configs.stream_of(config) for config in ids])
         return {config: storage_configs.fold(found.get(storage_configs.stream_of(config), ())) for config in ids}
@@ -133,7 +142,7 @@ class DeleteWhenAllDelivered:
 
 
 def _copies(files: Sequence[FileInQuestion], family: Mapping[str, Frame], selected: Sequence[str]) -> list[str]:
-    """Ids of all transfers of these files that there may be: to the observation's destinations, and to others."""
+    """Ids of all transfers of these files that there may be: to the observations' destinations, and to others."""
     pairs = [(file.version_id, config) for file in files for config in selected]
     pairs += sorted((version, config) for frame in family.values() for version, config in frame.copies)
     known = {file.version_id for file in files}

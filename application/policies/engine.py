@@ -18,12 +18,20 @@ RETRY_SECONDS = 2.0
 
 
 class PolicyEngine:
-    """Call `wake` when the log may have grown; `run` until `stop`."""
+    """Call `wake` when the log may have grown; `run` until `stop`. `elapsed` tells the seconds of a steady clock."""
 
-    def __init__(self, runners: Sequence[PolicyRunner], log: EventLog, *, batch: int = BATCH) -> None:
+    def __init__(
+        self,
+        runners: Sequence[PolicyRunner],
+        log: EventLog,
+        *,
+        batch: int = BATCH,
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._runners = runners
         self._log = log
         self._batch = batch
+        self._elapsed = elapsed
         self._woken = threading.Event()
         self._stopping = False
         self._not_before: dict[str, float] = {}
@@ -66,7 +74,7 @@ class PolicyEngine:
     def step(self) -> bool:
         """One batch for each runner that may go on; false when there was nothing to do."""
         progressed = False
-        now = time.monotonic()
+        now = self._elapsed()
         ready = [runner for runner in self._runners if self._not_before.get(runner.consumer.name, 0.0) <= now]
         for position in sorted({runner.position for runner in ready}):
             try:
@@ -96,5 +104,5 @@ class PolicyEngine:
             if self._waiting.pop(name, None) is not None:
                 logger.info("policy goes on", policy=name)
             return True
-        self._not_before[name] = time.monotonic() + wait
+        self._not_before[name] = self._elapsed() + wait
         return False

@@ -36,7 +36,7 @@ class RemoveDeletedFiles:
         """See Effect.act."""
         for recorded in batch:
             match recorded.event:
-                case FileDeletedFromServer() as event:
+                case FileDeletedFromServer() as event if not self._left_with_its_frame(recorded):
                     self._remove(event.path, event.key)
                 case FrameDeleted() as event:
                     if recorded.version in self._frame(recorded).removed:
@@ -58,6 +58,13 @@ class RemoveDeletedFiles:
 
     def _frame(self, recorded: Recorded) -> Frame:
         return frames.fold(self._log.load(recorded.stream))
+
+    def _left_with_its_frame(self, deletion: Recorded) -> bool:
+        """Whether the whole frame has been deleted since and its names are free: these bytes may be there anew."""
+        history = self._log.load(deletion.stream)
+        removed = frames.fold(history).removed
+        later = [one.version for one in history if isinstance(one.event, FrameDeleted)]
+        return any(version > deletion.version and version in removed for version in later)
 
     def _remove_thumbnail(self, frame: Frame, thumbnail: Thumbnail) -> None:
         """Unless these bytes are, again, those of a thumbnail that is there."""

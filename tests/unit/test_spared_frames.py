@@ -24,6 +24,7 @@ from tests.fakes.samples import (
     delivered,
     file_processed,
     record,
+    submitted,
     transfer_requested,
     version,
 )
@@ -71,6 +72,17 @@ def test_s37_a_frame_whose_backfill_is_on_its_way_is_spared_though_the_read_mode
     assert kept(log) == ""
     record(log, "frame:m31", CopyWanted(version_id=1, storage_config="a"))
     record(log, "transfer:v1-a", transfer_requested(1, "a"))
+    assert kept(log) == "the transfer v1-a is pending"
+    delivered(log, "v1-a")
+    assert kept(log) == ""
+
+
+def test_s54_what_a_frames_earlier_observation_wants_spares_it(log: MemoryEventLog) -> None:
+    configured(log, "a")
+    submitted(log, "first", "a")
+    arrived(log, file_processed("m31", version(1), observation="first"))
+    record(log, "transfer:v1-a", transfer_requested(1, "a"))
+    arrived(log, file_processed("m31", version(2), observation="second"))
     assert kept(log) == "the transfer v1-a is pending"
     delivered(log, "v1-a")
     assert kept(log) == ""

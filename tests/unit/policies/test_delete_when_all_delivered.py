@@ -325,3 +325,21 @@ def test_s54_s60_a_copy_that_was_lost_keeps_the_file_until_it_is_found_or_delive
     (deleted,) = run(policy, log)
     assert isinstance(deleted, FileDeletedFromServer)
     assert deleted.justified_by == (first, second)
+
+
+def test_s54_a_version_that_names_another_observation_does_not_hide_what_the_first_one_wants(
+    log: MemoryEventLog, policy: DeleteWhenAllDelivered
+) -> None:
+    """Found by tests/simulation: the copy for `b` was pending when the file left the server."""
+    configured(log, "a", delete=True)
+    configured(log, "b", delete=True)
+    raw_frame(log, "a", "b")
+    first, second = request(log, 1, "a"), request(log, 1, "b")
+    submitted(log, "other", "a")
+    arrived(log, file_processed("m31", version(2), observation="other"))
+    third = request(log, 2, "a")
+    delivered(log, first)
+    delivered(log, third)
+    assert run(policy, log) == []
+    delivered(log, second)
+    assert [event.version_id for event in run(policy, log) if isinstance(event, FileDeletedFromServer)] == [1, 2]

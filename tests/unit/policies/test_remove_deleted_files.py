@@ -105,6 +105,21 @@ def test_a38_the_same_bytes_ingested_anew_are_safe_from_the_old_deletion(
     assert ("files/1.fits", "key-1") not in store.files
 
 
+def test_a38_bytes_ingested_anew_are_safe_from_what_came_before_the_deletion(
+    log: MemoryEventLog, store: Store, effect: RemoveDeletedFiles
+) -> None:
+    """A process that dies behind the deletion of a frame handles what came before it once more (tests/simulation)."""
+    ingest(log, version(1))
+    left = FileDeletedFromServer(frame_id=1000, version_id=1, path="files/1.fits", key="key-1", justified_by=("v1-a",))
+    record(log, "frame:m31", left)
+    record(log, "frame:m31", *frames.delete(frames.fold(log.load("frame:m31"))))
+    assert run(effect, log) == [FilesRemoved(deletion=3)]
+    ingest(log, version(1))
+    store.files["files/1.fits", "key-1"] = b"new"
+    assert replay(effect, log) == []
+    assert store.files["files/1.fits", "key-1"] == b"new"
+
+
 def test_a38_a_store_that_is_away_keeps_the_names_taken(
     log: MemoryEventLog, store: Store, effect: RemoveDeletedFiles
 ) -> None:
