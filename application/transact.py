@@ -16,11 +16,21 @@ TRIES = 8
 """Concurrent writers of one stream are few (two workers, a user and a policy); each round lets one of them pass."""
 
 
-def transact(log: EventLog, stream: str, decide: Decide, *, cause: Cause, now: datetime) -> int:
+def transact(
+    log: EventLog,
+    stream: str,
+    decide: Decide,
+    *,
+    cause: Cause,
+    now: datetime,
+    known: Sequence[Recorded] | None = None,
+) -> int:
     """Append what `decide` makes of the stream's history and return the position (of the log's head when nothing
-    was to be done). Raises what `decide` raises, and StreamConflict when others win eight times in a row."""
+    was to be done). Raises what `decide` raises, and StreamConflict when others win eight times in a row.
+
+    `known` is the history as the caller has it: if it isn't all any more, that costs a round trip, no more."""
     for attempt in range(TRIES):
-        history = log.load(stream)
+        history = log.load(stream) if known is None or attempt else known
         events = decide(history)
         if not events:
             return log.head()

@@ -100,10 +100,9 @@ def worker(data: Path | None) -> None:
                 _until_stopped(
                     run_worker(
                         core.conninfo,
-                        ferry.carry,
+                        ferry.go_on,
                         core.send_notice,
                         settle_and_sweep,
-                        go_on=ferry.go_on,
                         places=places_for(core.settings["STARFERRY_WORKERS"]),
                         sweep_seconds=core.settings["STARFERRY_SWEEP_SECONDS"],
                     )

@@ -17,7 +17,7 @@ from domain.event import Recorded
 from tests.benchmarks.fits_files import write_fits
 from tests.benchmarks.frames import Payload
 from tests.benchmarks.installation import Installation, new_name
-from tests.benchmarks.timed_gcs import BUCKET
+from tests.benchmarks.sinks import BUCKET, Sink, agree
 
 POLL_SECONDS = 0.01
 
@@ -41,6 +41,13 @@ class Deliveries:
     def folder(self, root: Path) -> str:
         """A folder destination's id."""
         return self._destination("folder", {"root": str(root)})
+
+    def sink(self, sink: Sink) -> str:
+        """The id of a destination at an emulator, authorized by its owner where that is needed."""
+        destination = self._destination(sink.provider, sink.credentials)
+        if sink.consent:
+            agree(str(self._post(f"storage-configs/{destination}/authorize", {})["authorization_url"]))
+        return destination
 
     def gcs(self, key: str) -> str:
         """A Cloud Storage destination's id."""

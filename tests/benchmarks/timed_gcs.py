@@ -17,11 +17,12 @@ from pathlib import Path
 import requests
 
 from tests.benchmarks.installation import ROOT, wait_ready
+from tests.benchmarks.sinks import BUCKET
 from tests.emulators.gcs import GcsEmulator
 from tests.emulators.http_server import EmulatorServer, Request, Response
 from tests.ports import free_port
 
-BUCKET, EMAIL = "frames", "benchmark@emulated-project.iam.gserviceaccount.com"
+EMAIL = "benchmark@emulated-project.iam.gserviceaccount.com"
 
 
 class Timed:

@@ -61,10 +61,9 @@ def working(site: Site, ferry: Ferry) -> Iterator[None]:
     async def work() -> None:
         await run_worker(
             site.core.conninfo,
-            ferry.carry,
+            ferry.go_on,
             site.core.send_notice,
             dict,
-            go_on=ferry.go_on,
             places=places_for(CONCURRENCY),
             sweep_seconds=60.0,
         )
