@@ -19,7 +19,7 @@ from application.ports.clock import Clock
 from application.ports.destination import Destination, Session, Upload
 from application.ports.event_log import EventLog
 from application.ports.file_store import FileStore
-from application.ports.limits import Berth, Limits
+from application.ports.limits import Limits
 from application.ports.open_destination import OpenDestination
 from application.ports.vault import Vault
 from application.transact import transact

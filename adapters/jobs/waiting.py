@@ -20,7 +20,7 @@ T = TypeVar("T")
 CHANNEL = "starferry_waiting"
 """Told of whatever is due at once."""
 
-# The cast of set_config makes a commit that doesn't wait for the disk; a commit of events that follows waits for both.
+# set_config makes a commit that doesn't wait for the disk; the commit of events that follows waits for both.
 _PUT = f"""
 WITH put AS (
     INSERT INTO starferry.waiting_transfer AS w (transfer, storage_config, due_at)
@@ -59,7 +59,11 @@ DELETE FROM starferry.waiting_transfer WHERE transfer = (
 
 
 class WaitingTransfers:
-    """The table. Safe to share between threads; every method may raise RetryLater."""
+    """The table. Safe to share between threads; every method may raise RetryLater.
+
+    Its statements are planned each time: a plan made while the table was empty reads all of it, and would be kept when
+    100 000 have come.
+    """
 
     def __init__(self, pool: ConnectionPool[Any]) -> None:
         self._pool = pool
@@ -72,7 +76,7 @@ class WaitingTransfers:
             [destination for destination, _ in transfers.values()],
             [at for _, at in transfers.values()],
         )
-        self._ask(lambda connection: connection.execute(_PUT.encode(), values))
+        self._ask(lambda connection: connection.execute(_PUT.encode(), values, prepare=False))
 
     def put_off(self, storage_config: str, transfer: str, seconds: float) -> None:
         """The transfer waits so long, by the database's clock, unless it waits already."""
@@ -81,12 +85,12 @@ class WaitingTransfers:
     def destinations(self, after: str, upto: str, most: int) -> Sequence[str]:
         """Some destinations for which transfers are due, in their order, between two ids."""
         values = {"after": after, "upto": upto, "most": most}
-        rows = self._ask(lambda connection: connection.execute(_DESTINATIONS, values, prepare=True).fetchall())
+        rows = self._ask(lambda connection: connection.execute(_DESTINATIONS, values, prepare=False).fetchall())
         return [row[0] for row in rows]
 
     def first(self, storage_config: str) -> str | None:
         """See Limits.first."""
-        row = self._ask(lambda connection: connection.execute(_FIRST, (storage_config,), prepare=True).fetchone())
+        row = self._ask(lambda connection: connection.execute(_FIRST, (storage_config,), prepare=False).fetchone())
         return str(row[0]) if row else None
 
     def _ask(self, ask: Callable[[psycopg.Connection[Any]], T]) -> T:

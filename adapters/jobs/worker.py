@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -32,24 +33,26 @@ class Carriers:
         self._places = places
         self._threads = ThreadPoolExecutor(places, thread_name_prefix="carry")
         self._going: set[asyncio.Future[None]] = set()
-        self._knocked = False
+        self._knocked = self._closed = False
         self._loop = asyncio.get_running_loop()
 
     def knock(self) -> None:
         """Something may wait. With all threads under way the next to end looks again: it may have looked before."""
         self._knocked = len(self._going) >= self._places
-        if not self._knocked:
+        if not self._knocked and not self._closed:
             going = self._loop.run_in_executor(self._threads, self._go_on, self._another)
             self._going.add(going)
             going.add_done_callback(self._ended)
 
     def close(self) -> None:
         """Begin nothing more."""
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _another(self) -> None:
-        """From a thread."""
-        self._loop.call_soon_threadsafe(self.knock)
+        """From a thread, which may outlive the loop."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self.knock)
 
     def _ended(self, ended: asyncio.Future[None]) -> None:
         self._going.discard(ended)

@@ -31,7 +31,7 @@ class Limits(Protocol):
         ...
 
     def put_off(self, storage_config: str, transfer: str, seconds: float) -> None:
-        """The transfer isn't due yet: it waits for its destination in so many seconds, or earlier if it does already."""
+        """The transfer isn't due yet: it waits from then on, in so many seconds. One that waits already goes on so."""
         ...
 
     def waiting(self) -> Iterable[str]:

@@ -22,7 +22,7 @@ import msgspec
 import requests
 
 from tests.benchmarks.report import MIB
-from tests.benchmarks.sinks import BUCKET, Drive, Dropbox, Gcs, S3, Sink, new_key
+from tests.benchmarks.sinks import BUCKET, S3, Drive, Dropbox, Gcs, Sink, new_key
 
 CHUNK, THREADS = 8 * MIB, 4
 CONTENT_TYPE = "application/fits"

@@ -10,7 +10,7 @@ import os
 import shutil
 import statistics
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from domain.transfers import TransferCompleted, TransferStarted, stream_of
@@ -18,22 +18,18 @@ from tests.benchmarks import bare_sdk, machine
 from tests.benchmarks.delivering import Deliveries, new_observation, raw_file, time_of
 from tests.benchmarks.report import MIB, Row
 from tests.benchmarks.session import Session
-from tests.benchmarks.sinks import S3, Drive, Dropbox, Gcs, Sink, running
+from tests.benchmarks.sinks import Sink, running
 
 SHARE = 0.85
 MEMORY = 2 * bare_sdk.CHUNK + 16 * MIB
 """For each transfer that runs."""
 SETS = (("1 GiB file", 1, 1024 * MIB, 3), ("200 files of 2 MB", 200, 2_000_000, 5))
 """Name, files, bytes of each, rounds."""
-SINKS = (Gcs, S3, Dropbox, Drive)
 
 
-def run(session: Session) -> Iterator[Row]:
-    """See the module. `STARFERRY_BENCH_SINKS` (`s3,dropbox`) leaves the others out."""
-    wanted = os.environ.get("STARFERRY_BENCH_SINKS", "")
-    for kind in SINKS:
-        if not wanted or kind.provider in wanted.split(","):
-            yield from _provider(session, kind)
+def to(kind: type[Sink]) -> Callable[[Session], Iterator[Row]]:
+    """The benchmark of one provider."""
+    return lambda session: _provider(session, kind)
 
 
 def _provider(session: Session, kind: type[Sink]) -> Iterator[Row]:
@@ -45,13 +41,14 @@ def _provider(session: Session, kind: type[Sink]) -> Iterator[Row]:
             environment = {**sink.environment, "FILESYSTEM_STORAGE_ROOT_DIR": str(folder / "store")}
             with (
                 installation.api(environment) as (address, _),
-                installation.process("projections", environment=environment),
+                installation.process("projections", environment=environment) as projections,
                 installation.process("worker", environment=environment) as worker,
             ):
                 installation.wait_projected()
                 deliveries = Deliveries(installation, address)
                 sink.allow(f"{address}/oauth/callback/{sink.consent}")
-                comparison = _Comparison(session, deliveries, sink, folder, worker.pid)
+                processes = {"worker": worker.pid, "projections": projections.pid, "emulator": sink.pid}
+                comparison = _Comparison(session, deliveries, sink, folder, processes)
                 comparison.warm_up()
                 for name, count, size, rounds in SETS:
                     yield from comparison.rows(name, count, size, rounds)
@@ -63,14 +60,19 @@ def _provider(session: Session, kind: type[Sink]) -> Iterator[Row]:
 class _Comparison:
     """The worker and the bare SDK at one sink."""
 
-    def __init__(self, session: Session, deliveries: Deliveries, sink: Sink, folder: Path, worker: int) -> None:
+    def __init__(
+        self, session: Session, deliveries: Deliveries, sink: Sink, folder: Path, processes: dict[str, int]
+    ) -> None:
         self._session = session
         self._deliveries = deliveries
         self._sink = sink
         self._made = folder / "made"
-        self._worker = worker
+        self._processes = {**processes, "database": session.installation.postmaster()}
+        self._worker = processes["worker"]
         self._destination = deliveries.sink(sink)
         self._copies = 0
+        self._used: dict[str, float] = {}
+        self._spent: dict[str, float] = {}
 
     def warm_up(self) -> None:
         """First use loads the SDK, fetches tokens and opens connections."""
@@ -84,26 +86,18 @@ class _Comparison:
         machine.reset_peak(self._worker)
         ours: list[float] = []
         bare: list[float] = []
-        used: dict[str, float] = {}
         for turn in range(rounds):
             files = self._files(count, size)
             if turn % 2:
-                bare.append(bare_sdk.rate(self._sink, files))
-            meter = machine.Meter(
-                {
-                    "worker": self._worker,
-                    "emulator": self._sink.pid,
-                    "postgres": self._session.installation.postmaster(),
-                }
-            )
+                bare.append(self._bare(files))
             ours.append(self._through_worker(files))
-            used = meter.stop()
             if not turn % 2:
-                bare.append(bare_sdk.rate(self._sink, files))
+                bare.append(self._bare(files))
             for file in files:
                 file.unlink()
         figure, partner = statistics.median(ours), statistics.median(bare)
-        cpu = ", ".join(f"{who} {seconds:.1f} s" for who, seconds in used.items())
+        cpu = ", ".join(f"{who} {seconds:.1f}" for who, seconds in self._used.items())
+        spent = ", ".join(f"{who} {seconds:.1f}" for who, seconds in self._spent.items())
         yield Row(
             name=f"delivery to {self._sink.name}, {name}",
             figure=figure,
@@ -112,7 +106,7 @@ class _Comparison:
             partner_figure=partner,
             goal=f">= {SHARE} of it",
             reached=figure >= SHARE * partner,
-            note=f"medians of {rounds}: {_listed(ours)}; SDK {_listed(bare)}; CPU of the last, waiting included: {cpu}",
+            note=f"medians of {rounds}: {_listed(ours)}; SDK {_listed(bare)}; CPU seconds {cpu}; SDK {spent}",
         )
         at_a_time = min(count, bare_sdk.THREADS)
         above = (machine.peak(self._worker) - idle) / at_a_time
@@ -134,14 +128,23 @@ class _Comparison:
         for file in files:
             self._deliveries.ingest(file)
         number = int(files[0].name.split("-")[2])
+        meter = machine.Meter(self._processes)
         self._deliveries.observation(number, self._destination)
         before, self._copies = self._copies, self._copies + len(files)
         self._deliveries.wait(self._destination, self._copies)
+        self._used = meter.stop()
         streams = [stream_of(row[0]) for row in self._deliveries.transfers(self._destination)[before:]]
         histories = self._deliveries.histories(streams).values()
         begun = min(time_of(history, TransferStarted.topic) for history in histories)
         ended = max(time_of(history, TransferCompleted.topic) for history in histories)
         return sum(file.stat().st_size for file in files) / (ended - begun).total_seconds() / 1e6
+
+    def _bare(self, files: list[Path]) -> float:
+        """Megabytes a second."""
+        meter = machine.Meter({"emulator": self._sink.pid, "loop": os.getpid()})
+        rate = bare_sdk.rate(self._sink, files)
+        self._spent = meter.stop()
+        return rate
 
 
 def _listed(rates: list[float]) -> str:

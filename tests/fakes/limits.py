@@ -10,7 +10,8 @@ from application.ports.limits import Berth
 
 
 class CountedLimits:
-    """Implements Limits. `parked` wait for a place, `later` will; `reserved` holds what was claimed of a line: destination, bytes, bytes a second."""
+    """Implements Limits. `parked` wait for a place, `later` will. `reserved` holds what was claimed of a line:
+    destination, bytes, bytes a second."""
 
     def __init__(self, places: int = 8) -> None:
         self.places = places
