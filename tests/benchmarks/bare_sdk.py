@@ -91,17 +91,17 @@ def _s3(sink: S3) -> Iterator[Upload]:
         where = {"Bucket": BUCKET, "Key": new_key(file)}
         if file.stat().st_size <= CHUNK:
             client.put_object(
-                **where, Body=file.read_bytes(), IfNoneMatch="*", ContentType=CONTENT_TYPE, ChecksumAlgorithm="CRC32C"
+                **where, Body=file.read_bytes(), IfNoneMatch="*", ContentType=CONTENT_TYPE, ChecksumAlgorithm="CRC32"
             )
             return
         begun = client.create_multipart_upload(
-            **where, ContentType=CONTENT_TYPE, ChecksumAlgorithm="CRC32C", ChecksumType="FULL_OBJECT"
+            **where, ContentType=CONTENT_TYPE, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT"
         )
         where["UploadId"] = begun["UploadId"]
         parts = []
         for number, (_, data) in enumerate(_chunks(file), 1):
-            answer = client.upload_part(**where, PartNumber=number, Body=data, ChecksumAlgorithm="CRC32C")
-            parts.append({"PartNumber": number, "ETag": answer["ETag"], "ChecksumCRC32C": answer["ChecksumCRC32C"]})
+            answer = client.upload_part(**where, PartNumber=number, Body=data, ChecksumAlgorithm="CRC32")
+            parts.append({"PartNumber": number, "ETag": answer["ETag"], "ChecksumCRC32": answer["ChecksumCRC32"]})
         client.complete_multipart_upload(
             **where, MultipartUpload={"Parts": parts}, IfNoneMatch="*", ChecksumType="FULL_OBJECT"
         )
