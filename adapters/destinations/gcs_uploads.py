@@ -1,7 +1,7 @@
 """Google Cloud Storage's upload protocols, as far as one upload at a time needs them: resumable, or in one request.
 
-Source: the JSON API's "resumable uploads", "performing resumable uploads" and "multipart uploads" pages. The SDK's own loop can't take a
-partial persist (308 with a shorter Range), a finished session, or a resume in another process.
+Source: the JSON API's "resumable uploads", "performing resumable uploads" and "multipart uploads" pages. The SDK's own
+loop can't take a partial persist (308 with a shorter Range), a finished session, or a resume in another process.
 """
 
 from __future__ import annotations

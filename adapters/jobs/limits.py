@@ -21,8 +21,6 @@ logger = structlog.get_logger()
 
 WINDOW = 16
 """Destinations that one look finds: the next one to be served is nearly always among them."""
-LAST = "\U0010ffff"
-"""Comes after every destination's id."""
 _RESERVE = """
 INSERT INTO starferry.destination_pace AS pace (storage_config, free_at)
 VALUES (%(config)s, clock_timestamp() + %(seconds)s * interval '1 second')
@@ -87,17 +85,16 @@ class PostgresLimits:
 
     def waiting(self) -> Iterator[str]:
         """See Limits. Leaves out those that can't get a place here now."""
-        turn = self._turn
-        for after, upto in ((turn, LAST), ("", turn)):
-            while after < upto:
-                found = self._waiting.destinations(after, upto, WINDOW)
-                with self._guard:
-                    possible = [config for config in found if may_begin(self._running, config, self._places)]
-                    possible.sort(key=lambda config: self._running[config])
-                yield from possible
-                if len(found) < WINDOW:
-                    break
-                after = found[-1]
+        after = turn = self._turn
+        while True:
+            found = self._waiting.destinations(turn, after, WINDOW)
+            with self._guard:
+                possible = [config for config in found if may_begin(self._running, config, self._places)]
+                possible.sort(key=lambda config: self._running[config])
+            yield from possible
+            if len(found) < WINDOW or found[-1] == turn:
+                return
+            after = found[-1]
 
     def first(self, storage_config: str) -> str | None:
         """See Limits."""

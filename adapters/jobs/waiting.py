@@ -36,34 +36,10 @@ _PUT_OFF = """
 INSERT INTO starferry.waiting_transfer (transfer, storage_config, due_at)
 VALUES (%s, %s, now() + %s * interval '1 second') ON CONFLICT DO NOTHING
 """
-# A step along the index for each destination: their number counts, not that of the transfers.
-_DESTINATIONS = """
-WITH RECURSIVE destination AS (
-    (SELECT storage_config, due_at FROM starferry.waiting_transfer
-     WHERE storage_config > %(after)s AND storage_config <= %(upto)s
-     ORDER BY storage_config, due_at, since LIMIT 1)
-    UNION ALL
-    SELECT next.storage_config, next.due_at FROM destination d CROSS JOIN LATERAL (
-        SELECT w.storage_config, w.due_at FROM starferry.waiting_transfer w
-        WHERE w.storage_config > d.storage_config AND w.storage_config <= %(upto)s
-        ORDER BY w.storage_config, w.due_at, w.since LIMIT 1) next
-)
-SELECT storage_config FROM destination WHERE due_at <= now() LIMIT %(most)s
-"""
-_FIRST = """
-DELETE FROM starferry.waiting_transfer WHERE transfer = (
-    SELECT transfer FROM starferry.waiting_transfer WHERE storage_config = %s AND due_at <= now()
-    ORDER BY due_at, since LIMIT 1 FOR UPDATE SKIP LOCKED
-) AND set_config('synchronous_commit', 'off', true) IS NOT NULL RETURNING transfer
-"""
 
 
 class WaitingTransfers:
-    """The table. Safe to share between threads; every method may raise RetryLater.
-
-    Its statements are planned each time: a plan made while the table was empty reads all of it, and would be kept when
-    100 000 have come.
-    """
+    """The table. Safe to share between threads; every method may raise RetryLater."""
 
     def __init__(self, pool: ConnectionPool[Any]) -> None:
         self._pool = pool
@@ -76,22 +52,24 @@ class WaitingTransfers:
             [destination for destination, _ in transfers.values()],
             [at for _, at in transfers.values()],
         )
-        self._ask(lambda connection: connection.execute(_PUT.encode(), values, prepare=False))
+        self._ask(lambda connection: connection.execute(_PUT.encode(), values))
 
     def put_off(self, storage_config: str, transfer: str, seconds: float) -> None:
         """The transfer waits so long, by the database's clock, unless it waits already."""
         self._ask(lambda connection: connection.execute(_PUT_OFF, (transfer, storage_config, seconds)))
 
-    def destinations(self, after: str, upto: str, most: int) -> Sequence[str]:
-        """Some destinations for which transfers are due, in their order, between two ids."""
-        values = {"after": after, "upto": upto, "most": most}
-        rows = self._ask(lambda connection: connection.execute(_DESTINATIONS, values, prepare=False).fetchall())
+    def destinations(self, turn: str, after: str, most: int) -> Sequence[str]:
+        """Some destinations for which transfers are due: in the order of their ids, after `after`, from the one after
+        `turn` on and around to it."""
+        statement = "SELECT starferry.waited_for(%s, %s, %s)"
+        rows = self._ask(lambda connection: connection.execute(statement, (turn, after, most)).fetchall())
         return [row[0] for row in rows]
 
     def first(self, storage_config: str) -> str | None:
         """See Limits.first."""
-        row = self._ask(lambda connection: connection.execute(_FIRST, (storage_config,), prepare=False).fetchone())
-        return str(row[0]) if row else None
+        statement = "SELECT starferry.take_waiting(%s)"
+        row = self._ask(lambda connection: connection.execute(statement, (storage_config,)).fetchone())
+        return str(row[0]) if row and row[0] is not None else None
 
     def _ask(self, ask: Callable[[psycopg.Connection[Any]], T]) -> T:
         with reachable(), self._pool.connection() as connection:

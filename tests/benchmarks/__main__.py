@@ -29,6 +29,7 @@ from tests.benchmarks import (
     machine,
     queries,
     queue,
+    rotation,
     startup,
     zip_download,
 )
@@ -50,6 +51,7 @@ BENCHMARKS: dict[str, Callable[[Session], Iterator[Row]]] = {
     "delivery_dropbox": delivery.to(Dropbox),
     "delivery_drive": delivery.to(Drive),
     "queue": queue.run,
+    "rotation": rotation.run,
     "import": importing.run,
     "zip_download": zip_download.run,
     "startup": startup.run,

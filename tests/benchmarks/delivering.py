@@ -53,9 +53,9 @@ class Deliveries:
         """A Cloud Storage destination's id."""
         return self._destination("google_cloud_storage", {"bucket": BUCKET, "service_account_json": key})
 
-    def observation(self, number: int, destination: str) -> None:
-        """An observation whose files go to the destination."""
-        self._post("observations", {"name": new_name("b"), "observation_id": number, "destinations": [destination]})
+    def observation(self, number: int, *destinations: str) -> None:
+        """An observation whose files go to the destinations."""
+        self._post("observations", {"name": new_name("b"), "observation_id": number, "destinations": destinations})
 
     def ingest(self, path: Path) -> None:
         """Send a file in."""
