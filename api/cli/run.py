@@ -78,9 +78,11 @@ def api(host: str, port: int, data: Path | None) -> None:
 @data_option
 def worker(data: Path | None) -> None:
     """Run one worker process: it carries transfers and sweeps up what got stuck."""
+    from adapters.jobs.memory import share_one_arena
     from adapters.jobs.worker import run_worker
     from adapters.jobs.workers import WorkerIdentity
 
+    share_one_arena()
     with opened(data) as core:
         identity = WorkerIdentity(core.conninfo)
         ferry, sweep, retention = core.ferry(identity.name), core.sweep(), periodic_retention(core)
