@@ -60,6 +60,7 @@ BEGIN
         WHERE queue_name = 'transfers' AND args ->> 'transfer' LIKE '%-%'
         GROUP BY 1, 2
         ON CONFLICT DO NOTHING;
+        PERFORM set_config('search_path', 'procrastinate', true);  -- its triggers need it
         DELETE FROM procrastinate.procrastinate_jobs WHERE queue_name = 'transfers';
     END IF;
 END
