@@ -1,7 +1,7 @@
 """S26: the data keys of 10 000 configurations move to another master key, again and again, while workers deliver.
 
-The rotations are those of the command line, as an operator runs them; a hundred of the configurations get files at the
-time. A rotation's time is that of the whole command.
+The rotations are those of the command line, as an operator runs them; fifty of the configurations get files, batch
+after batch until there were some rotations. A rotation's time is that of the whole command.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.benchmarks.report import Row
 from tests.benchmarks.session import Session
 from tests.benchmarks.sinks import Gcs, running
 
-CONFIGS, RECEIVING, FILES, SIZE, WORKERS = 10_000, 100, 6, 200_000, 2
+CONFIGS, RECEIVING, FILES, SIZE = 10_000, 50, 4, 200_000
 LEAST, MOST_SECONDS = 4, 60.0
 """Rotations, and what one may take."""
 OLD, NEW = (f"{name}:{base64.b64encode(name.encode() * 11)[:43].decode()}=" for name in ("old", "new"))
@@ -65,33 +65,34 @@ def _rotations(session: Session, installation: Installation, sink: Gcs, folder: 
         installation.wait_projected()
         deliveries = Deliveries(installation, address)
         configs = [deliveries.sink(sink) for _ in range(RECEIVING)]
-        number = new_observation()
         (folder / "made").mkdir()
-        for _ in range(FILES):
-            deliveries.ingest(raw_file(folder / "made", session.generator.frame(1), SIZE, number))
         rotator = _Rotator(installation)
         rotator.start()
-        deliveries.observation(number, *configs)
-        for config in configs:
-            deliveries.wait(config, FILES, seconds=600.0)
-        during = len(rotator.seconds)
+        delivered = 0
+        while rotator.is_alive() and len(rotator.seconds) < LEAST:
+            number = new_observation()
+            for _ in range(FILES):
+                deliveries.ingest(raw_file(folder / "made", session.generator.frame(1), SIZE, number))
+            deliveries.observation(number, *configs)
+            delivered += FILES
+            for config in configs:
+                deliveries.wait(config, delivered, seconds=600.0)
         rotator.stop()
         ((failed,),) = connection.execute(FAILURES).fetchall()
         deliveries.close()
     slowest, moved = max(rotator.seconds), min(rotator.moved)
     return Row(
-        name=f"key rotation of {CONFIGS:,} configurations while {RECEIVING * FILES} transfers run, slowest",
+        name=f"key rotation of {CONFIGS:,} configurations while {delivered * RECEIVING} transfers run, slowest",
         figure=slowest,
         unit="s",
         goal=f"<= {MOST_SECONDS:.0f}, none fails",
         reached=slowest <= MOST_SECONDS and failed == 0 and moved >= CONFIGS,
-        note=f"{len(rotator.seconds)} rotations of at least {moved:,} keys, {during} of them while transfers ran; "
-        f"{failed} attempts failed",
+        note=f"{len(rotator.seconds)} rotations of at least {moved:,} keys; {failed} attempts failed",
     )
 
 
 class _Rotator(threading.Thread):
-    """Rotates to and fro, at least so often, until it is stopped."""
+    """Rotates to and fro until it is stopped."""
 
     def __init__(self, installation: Installation) -> None:
         super().__init__(name="rotations")
@@ -104,7 +105,7 @@ class _Rotator(threading.Thread):
     def run(self) -> None:
         keys = [OLD, NEW]
         try:
-            while not self._stopping.is_set() or len(self.seconds) < LEAST:
+            while not self._stopping.is_set():
                 done = self._installation.command(
                     "keys", "rotate", environment={"STARFERRY_MASTER_KEYS": ",".join(keys)}
                 )
