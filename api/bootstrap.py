@@ -33,7 +33,7 @@ from adapters.file_store.hashing import Hasher
 from adapters.fits.settings import FitsSettings
 from adapters.fits.stored_paths import stored_path, stored_thumbnail_path
 from adapters.jobs.limits import PostgresLimits
-from adapters.jobs.queue import ProcrastinateJobs
+from adapters.jobs.queue import PostgresJobs
 from adapters.jobs.workers import PostgresWorkers
 from adapters.mail.book import PREFIX, PostgresDigests
 from adapters.mail.smtp import SmtpMailer
@@ -111,7 +111,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
     passwords: PostgresPasswords
     sessions: PostgresSessions
     portal: HttpPortal | None
-    jobs: ProcrastinateJobs
+    jobs: PostgresJobs
     limits: PostgresLimits
     lookups: ReadModelLookups
     notice_lookups: NoticeLookups
@@ -312,7 +312,7 @@ def open_core(settings: Settings, conninfo: str, *, serving: bool = False, any_v
     pool = ConnectionPool(conninfo, min_size=1, max_size=8, kwargs={"autocommit": True}, open=False)
     pool.open()
     log = PostgresEventLog(conninfo)
-    jobs = ProcrastinateJobs(conninfo)
+    jobs = PostgresJobs(conninfo, pool)
     vault = PostgresVault(pool, open_keyring(settings["STARFERRY_MASTER_KEYS"], settings.data))
     endpoints = Endpoints(
         google_cloud_storage=settings["STARFERRY_GCS_URL"],

@@ -16,6 +16,11 @@ from projections.builds import BUILDS, Build
 ALWAYS = {WHATEVER_VERSION: True}
 MOST_LAG = 10_000
 """Events that a read model may be behind before this process stops calling itself ready."""
+QUEUED = """
+SELECT (SELECT count(*) FROM procrastinate.procrastinate_jobs WHERE status = 'todo')
+     + (SELECT count(*) FROM starferry.waiting_transfer)
+"""
+"""Counts what workers have yet to do: notices, and transfers that are or will be due."""
 
 
 @get("/healthz", opt=ALWAYS)
@@ -100,7 +105,7 @@ async def _state(request: AnyRequest) -> dict[str, Any]:
         policies = await rows("SELECT name, position FROM starferry.consumer ORDER BY name")
         transfers = await rows("SELECT status, count(*) FROM read_transfers.transfer GROUP BY 1")
         ((dead,),) = await rows("SELECT count(*) FROM starferry.dead_letter")
-        ((queued,),) = await rows("SELECT count(*) FROM procrastinate.procrastinate_jobs WHERE status = 'todo'")
+        ((queued,),) = await rows(QUEUED)
     return {
         "head": head,
         "lag": {name: max(0, head - position) for name, position, _ in projections},

@@ -19,7 +19,7 @@ from application.ports.clock import Clock
 from application.ports.destination import Destination, Session, Upload
 from application.ports.event_log import EventLog
 from application.ports.file_store import FileStore
-from application.ports.limits import Berth, Limits
+from application.ports.limits import Limits
 from application.ports.open_destination import OpenDestination
 from application.ports.vault import Vault
 from application.transact import transact
@@ -60,6 +60,10 @@ def tell_nobody(_: Sent) -> None:
     """Where nobody listens."""
 
 
+def nobody() -> None:
+    """Where nobody else carries."""
+
+
 class _Cancelled(Exception):
     """The transfer is no longer ours to carry."""
 
@@ -90,30 +94,14 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
             self._change(transfer_id, lambda state, attempt=attempt: self._give_back(state, attempt))  # type: ignore[misc]
             self.unsettled.pop(transfer_id, None)
 
-    def carry(self, transfer_id: str) -> None:
-        """Look at a transfer and, when it is due and free, carry it, and then those that wait for a place. One that
-        finds no place waits for it. Calling it for any transfer is harmless."""
+    def go_on(self, another: Callable[[], object] = nobody) -> None:
+        """Carry those that wait, as long as there are any and places for them. `another` is called with each that is
+        found: there may be more."""
         self.settle()
-        transfer = self._load(transfer_id)
-        if not self._due(transfer):
-            return
-        assert transfer.request is not None
-        config = load_config(self.log, transfer.request.storage_config)
-        berth = self._berth(config, transfer_id)
-        if berth is None:
-            return
-        try:
-            self._carry(transfer_id, config)
-        finally:
-            self.limits.give_back(berth)
-        self.go_on()
-
-    def go_on(self) -> None:
-        """Carry those that wait for a place, as long as there are both."""
-        while self._carry_next():
+        while self._carry_next(another):
             pass
 
-    def _carry_next(self) -> bool:
+    def _carry_next(self, another: Callable[[], object]) -> bool:
         for config_id in self.limits.waiting():
             config = load_config(self.log, config_id)
             berth = self.limits.take(config_id, config.settings.max_transfers)
@@ -122,48 +110,44 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
             try:
                 transfer_id = self.limits.first(config_id)
                 if transfer_id is not None:
+                    another()
                     self._carry(transfer_id, config)
                     return True
             finally:
                 self.limits.give_back(berth)
         return False
 
-    def _berth(self, config: StorageConfig, transfer_id: str) -> Berth | None:
-        most = config.settings.max_transfers
-        berth = self.limits.take(config.id, most)
-        if berth is None:
-            self.limits.park(config.id, transfer_id)
-            berth = self.limits.take(config.id, most)  # one given back before we waited has woken nobody
-            if berth is not None:
-                self.limits.leave(transfer_id)
-        return berth
-
-    def _due(self, transfer: Transfer) -> bool:
-        if transfer.status == "completed":
-            return transfers.check_is_due(transfer, self.clock.now())
-        if transfer.request is None or transfer.status != "pending" or transfer.held:
+    def _is_due(self, transfer_id: str, transfer: Transfer, config: StorageConfig) -> bool:
+        """Whether there is something to do now. What will be due waits on."""
+        checking = transfer.status == "completed"
+        if not (transfer.checking if checking else transfer.status == "pending" and not transfer.held):
             return False
-        if transfer.next_attempt_at is None or transfer.next_attempt_at <= self.clock.now():
+        at = transfer.next_check_at if checking else transfer.next_attempt_at
+        early = (at - self.clock.now()).total_seconds() if at else 0.0
+        if early <= 0 or (config.deleted and not checking):  # then it is cancelled at once
             return True
-        return load_config(self.log, transfer.request.storage_config).deleted  # it is cancelled at once
+        self.limits.put_off(config.id, transfer_id, early)
+        return False
 
     def _carry(self, transfer_id: str, config: StorageConfig) -> None:
-        transfer = self._load(transfer_id)  # it may have waited
-        if transfer.request is None or not self._due(transfer):
+        history = self.log.load(transfers.stream_of(transfer_id))
+        transfer = transfers.fold(history)
+        if transfer.request is None or not self._is_due(transfer_id, transfer, config):
             return
         if transfer.status == "completed":
             self._check.run(transfer_id, transfer, config)
             return
         if not config.ready():
             now = self.clock.now()
-            self._change(transfer_id, lambda state: _turn_away(state, config, now))
+            self._change(transfer_id, lambda state: _turn_away(state, config, now), history)
             return
-        attempt = self._win(transfer_id)
-        if attempt is None:
+        history = self._won(transfer_id, history)
+        if not history:
             return
+        attempt = transfers.fold(history).attempts
         log = logger.bind(transfer=transfer_id, attempt=attempt, frame=transfer.request.frame)
         try:
-            self._deliver(transfer_id, transfer.request, attempt, config)
+            self._deliver(transfer_id, transfer.request, attempt, config, history)
             log.info("delivered", storage_config=config.id)
         except _Cancelled:
             log.info("transfer moved on without this worker")
@@ -188,8 +172,9 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
             schedule=self.schedule,
         )
 
-    def _win(self, transfer_id: str) -> int | None:
-        attempt = 0
+    def _won(self, transfer_id: str, history: Sequence[Recorded]) -> Sequence[Recorded]:
+        """The transfer's history with the start of an attempt of ours; empty when another worker was first."""
+        attempt = transfers.fold(history).attempts + 1
 
         def decide(state: Transfer) -> tuple[Event, ...]:
             nonlocal attempt
@@ -198,20 +183,26 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
             return started
 
         try:
-            self._change(transfer_id, decide)
+            return self._change(transfer_id, decide, history)
         except (NotAllowedNow, StreamConflict):
-            return None
+            return ()
         except RetryLater:
             self.unsettled[transfer_id] = attempt  # the start may be stored all the same
             raise
-        return attempt
 
     def _give_back(self, state: Transfer, attempt: int) -> tuple[Event, ...]:
         if state.worker != self.worker:
             return ()
         return transfers.interrupt(state, attempt, "The end of the attempt could not be recorded.")
 
-    def _deliver(self, transfer_id: str, request: TransferRequested, attempt: int, config: StorageConfig) -> None:
+    def _deliver(
+        self,
+        transfer_id: str,
+        request: TransferRequested,
+        attempt: int,
+        config: StorageConfig,
+        history: Sequence[Recorded],
+    ) -> None:
         secrets = self.vault.get(config.id)
         try:
             source = self.store.open(request.store_path, request.store_key)
@@ -219,7 +210,7 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
             raise GiveUp("The file is no longer on the server.") from error
         with source, self.open_destination(config, secrets) as destination:
             upload = self._upload(transfer_id, request, source)
-            session = destination.begin(upload, self._saved_session(transfer_id))
+            session = destination.begin(upload, self._saved_session(transfer_id) if attempt > 1 else None)
             kept = destination.keeps_session or upload.size > destination.chunk_size
             if kept:
                 self._save_session(transfer_id, attempt, session)
@@ -240,6 +231,7 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
                     lambda state: transfers.complete(
                         state, attempt, arrived.path, arrived.remote_id, arrived.size, verified
                     ),
+                    history,
                 )
             except NotAllowedNow as error:
                 if self._load(transfer_id).status == "cancelled":
@@ -369,14 +361,26 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
     def _load(self, transfer_id: str) -> Transfer:
         return transfers.fold(self.log.load(transfers.stream_of(transfer_id)))
 
-    def _change(self, transfer_id: str, decide: Callable[[Transfer], tuple[Event, ...]]) -> None:
-        transact(
-            self.log,
-            transfers.stream_of(transfer_id),
-            lambda history: decide(transfers.fold(history)),
-            cause=worker_cause(self.worker),
-            now=self.clock.now(),
-        )
+    def _change(
+        self,
+        transfer_id: str,
+        decide: Callable[[Transfer], tuple[Event, ...]],
+        known: Sequence[Recorded] | None = None,
+    ) -> Sequence[Recorded]:
+        """Append what `decide` makes of the transfer, whose history is `known`; the history then."""
+        stream, now = transfers.stream_of(transfer_id), self.clock.now()
+        history = self.log.load(stream) if known is None else known
+        cause_of = worker_cause(self.worker)
+        events: tuple[Event, ...] = ()
+
+        def decided(told: Sequence[Recorded]) -> tuple[Event, ...]:
+            nonlocal history, events
+            history, events = told, decide(transfers.fold(told))
+            return events
+
+        before = transact(self.log, stream, decided, cause=cause_of, now=now, known=history) - len(events)
+        why, added = cause_of(history), enumerate(events, start=1)
+        return [*history, *(Recorded(stream, len(history) + n, before + n, now, why, event) for n, event in added)]
 
     def _saved_session(self, transfer_id: str) -> Session | None:
         """That of the latest attempt which kept one."""

@@ -17,12 +17,22 @@ TRIES = 8
 """Concurrent writers of one stream are few (two workers, a user and a policy); each round lets one of them pass."""
 
 
-def transact(log: EventLog, stream: str, decide: Decide, *, cause: Cause | CauseOf, now: datetime) -> int:
+def transact(
+    log: EventLog,
+    stream: str,
+    decide: Decide,
+    *,
+    cause: Cause | CauseOf,
+    now: datetime,
+    known: Sequence[Recorded] | None = None,
+) -> int:
     """Append what `decide` makes of the stream's history and return the position (of the log's head when nothing
     was to be done). The cause may follow from the history, too. Raises what `decide` raises, and StreamConflict when
-    others win eight times in a row."""
+    others win eight times in a row.
+
+    `known` is the history as the caller has it: if it isn't all any more, that costs a round trip, no more."""
     for attempt in range(TRIES):
-        history = log.load(stream)
+        history = log.load(stream) if known is None or attempt else known
         events = decide(history)
         if not events:
             return log.head()

@@ -216,6 +216,11 @@ def transfer_id(version_id: int, storage_config: str) -> str:
     return f"v{version_id}-{storage_config}"
 
 
+def destination_of(transfer: str) -> str:
+    """The storage configuration in a transfer's id."""
+    return transfer.partition("-")[2]
+
+
 def stream_of(transfer: str) -> str:
     """The stream of a transfer."""
     return f"transfer:{transfer}"

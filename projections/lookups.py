@@ -25,9 +25,7 @@ SELECT t.id FROM (
     UNION ALL
     SELECT id, number FROM read_transfers.transfer WHERE checking AND coalesce(next_check_at, '-infinity') <= now()
 ) t
-WHERE NOT EXISTS (SELECT 1 FROM procrastinate.procrastinate_jobs j
-                  WHERE j.status = 'todo' AND j.args ->> 'transfer' = t.id)
-AND NOT EXISTS (SELECT 1 FROM starferry.waiting_transfer w WHERE w.transfer = t.id)
+WHERE NOT EXISTS (SELECT 1 FROM starferry.waiting_transfer w WHERE w.transfer = t.id)
 ORDER BY t.number LIMIT 1000
 """
 
@@ -102,7 +100,7 @@ class ReadModelLookups:
         return self._rows("transfers", 0, statement)
 
     def due_transfers(self) -> Sequence[str]:
-        """See TransferLookup. Those without a queued job that don't wait for a place, the oldest thousand."""
+        """See TransferLookup. Those that wait nowhere, the oldest thousand."""
         rows = self._rows("transfers", 0, _DUE)
         return [row[0] for row in rows]
 

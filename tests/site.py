@@ -171,7 +171,13 @@ def running_site(
     jobs = CarryingJobs()
     with ExitStack() as stack:
         core = stack.enter_context(open_core(settings, conninfo))
-        jobs.carry = core.ferry("test-worker").carry
+        ferry = core.ferry("test-worker")
+
+        def carry(transfer: str) -> None:
+            core.jobs.nudge([(transfer, None)])
+            ferry.go_on()
+
+        jobs.carry = carry
         working = msgspec.structs.replace(core, jobs=jobs)
         jobs.send = working.send_notice
         engine = stack.enter_context(_running_followers(working))

@@ -14,7 +14,7 @@ from adapters.destinations.connection_test import run_checks, write_and_remove
 from adapters.destinations.gcs_client import Connection, loopback_only
 from adapters.destinations.gcs_connections import IdleConnections
 from adapters.destinations.gcs_errors import UnexpectedReply, classified, classify
-from adapters.destinations.gcs_resumable import QUANTUM, Confirmed, Finished, Lost, Progress, ResumableUploads, Taken
+from adapters.destinations.gcs_uploads import QUANTUM, Confirmed, Finished, GcsUploads, Lost, Progress, Taken
 from adapters.destinations.hash_match import settled
 from application.ports.destination import Arrived, Check, Session, Upload
 from domain.errors import ChecksumMismatch, GiveUp, Misconfigured, RetryLater
@@ -31,9 +31,9 @@ class GcsDestination:
     with a long round trip. `timeout` is in seconds, for each step that the network takes. `connections` are shared with
     other destinations; alone, the connection lives until it is let go.
 
-    A session's `state` is the address of the resumable upload, a capability: `{"url": …}`, or empty when an equal
-    object is there already. `remote_id` is the object's generation. Whole uploads are resumable ones, small files
-    too, so that every fault has one way out.
+    A file of one chunk goes up in one request, a larger one in a resumable upload. A session's `state` is that one's
+    address, a capability: `{"url": …}`, or empty when there is none. `remote_id` is the object's generation. An object
+    appears only where none is, so after an unclear failure the next attempt finds what came and compares it.
     """
 
     keeps_session = False
@@ -91,6 +91,8 @@ class GcsDestination:
                 progress = self._advance(url, lambda: self._uploads.status(url, upload))
                 if not isinstance(progress, Lost):
                     return self._session(upload, url, progress)
+            if upload.size <= self.chunk_size:
+                return Session(offset=0)
             started = self._uploads.initiate(upload, _object_name(upload.path))
             if isinstance(started, Taken):
                 return self._session(upload, "", started)
@@ -102,6 +104,9 @@ class GcsDestination:
         Raises RetryLater when nothing more was confirmed, ChecksumMismatch when the provider refuses the checksum.
         """
         url = session.state.get("url")
+        if not url and session.offset == 0 and len(data) == upload.size:
+            self._upload_whole(upload, data)
+            return Session(offset=upload.size)
         if not url or not data:
             return session
         if session.offset + len(data) != upload.size:
@@ -119,7 +124,9 @@ class GcsDestination:
         """See the port. Raises ChecksumMismatch when the provider refuses the checksum."""
         url = session.state.get("url")
         if not url:
-            return self._settle(upload)
+            if upload.size == 0:
+                self._upload_whole(upload, b"")
+            return self._finished.pop(upload.token, None) or self._settle(upload)
         if url in self._finished:
             return self._finished.pop(url)
         with classified():
@@ -169,9 +176,15 @@ class GcsDestination:
         return self._connection.client.bucket(self._bucket_name)
 
     @cached_property
-    def _uploads(self) -> ResumableUploads:
+    def _uploads(self) -> GcsUploads:
         connection = self._connection
-        return ResumableUploads(connection.client._http, connection.base, self._bucket_name, self._timeout)
+        return GcsUploads(connection.client._http, connection.base, self._bucket_name, self._timeout)
+
+    def _upload_whole(self, upload: Upload, data: bytes) -> None:
+        with classified():
+            sent = self._uploads.whole(upload, _object_name(upload.path), data)
+        if isinstance(sent, Finished):
+            self._finished[upload.token] = _arrived(upload.path, sent.resource)
 
     def _advance(self, url: str, step: Callable[[], Progress]) -> Progress:
         """Take a step of the protocol. An upload that can never be completed is dropped, so that it takes no room."""

@@ -131,7 +131,7 @@ class DriveDestination:
         """See the port."""
         with classified():
             try:
-                self._account.drive.files().delete(fileId=arrived.remote_id, supportsAllDrives=True).execute()
+                self._account.files.delete(fileId=arrived.remote_id, supportsAllDrives=True).execute()
             except HttpError as exc:
                 if not is_status(exc, 404):
                     raise
@@ -154,7 +154,7 @@ class DriveDestination:
         """Files can be looked at. A folder that isn't there yet comes with its first file."""
         with classified():
             self._folders.find(self._probe_folder.rstrip("/"))
-            self._account.drive.files().list(pageSize=1, fields="files(id)", spaces="drive").execute()
+            self._account.files.list(pageSize=1, fields="files(id)", spaces="drive").execute()
 
     def _started(self, upload: Upload, file_id: str) -> Session:
         if upload.size <= min(self.chunk_size, LARGEST_IN_ONE_CALL):
@@ -199,11 +199,9 @@ class DriveDestination:
 
     def _by_id(self, file_id: str) -> dict[str, Any] | None:
         try:
-            found: dict[str, Any] = (
-                self._account.drive.files()
-                .get(fileId=file_id, fields=f"{FIELDS},trashed", supportsAllDrives=True)
-                .execute()
-            )
+            found: dict[str, Any] = self._account.files.get(
+                fileId=file_id, fields=f"{FIELDS},trashed", supportsAllDrives=True
+            ).execute()
         except HttpError as exc:
             if is_status(exc, 404):
                 return None
@@ -221,7 +219,7 @@ class DriveDestination:
             return []
         query = f"name = '{quoted(name)}' and '{parent}' in parents and mimeType != '{FOLDER}' and trashed = false"
         answer = (
-            self._account.drive.files()
+            self._account.files
             .list(q=query, fields=f"files({FIELDS})", spaces="drive", orderBy="createdTime",
                   supportsAllDrives=True, includeItemsFromAllDrives=True)
             .execute()

@@ -61,6 +61,8 @@ class DriveAccount:
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
         self.drive: Any = discovery.build_from_document(_document(self.base), http=_Transport(self))
+        self.files: Any = self.drive.files()
+        """Made once: making it takes the SDK two milliseconds, more than some requests."""
         self._ids: list[str] = []
         self._lock = threading.Lock()
 
@@ -93,7 +95,7 @@ class DriveAccount:
         """An id for a file or folder that is still to be made: making it twice is then told apart by Drive."""
         with self._lock:
             if not self._ids:
-                answer = self.drive.files().generateIds(count=IDS, space="drive", type="files").execute()
+                answer = self.files.generateIds(count=IDS, space="drive", type="files").execute()
                 self._ids = list(answer["ids"])
             return self._ids.pop()
 

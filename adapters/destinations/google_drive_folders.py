@@ -24,7 +24,10 @@ class DriveFolders:
         self._sure: dict[str, str] = {}
 
     def find(self, path: str) -> str | None:
-        """The id of a folder that is there, by its path (`/a/b`; empty: the root)."""
+        """The id of a folder that is there, by its path (`/a/b`; empty: the root). What is within a folder in the trash
+        says so itself, so those above one that we know needn't be asked for."""
+        if path and (known := self._known(path)):
+            return known
         folder = ROOT
         parts: list[str] = []
         for name in path.split("/")[1:]:
@@ -38,6 +41,8 @@ class DriveFolders:
 
     def ensure(self, path: str) -> str:
         """The id of a folder, made with those above it where it isn't there."""
+        if path and (known := self._known(path)):
+            return known
         folder, parts = ROOT, []
         for name in path.split("/")[1:]:
             parts.append(name)
@@ -49,7 +54,7 @@ class DriveFolders:
             return known
         folder = self._ids.agree(self._config_id, path, self._named(parent, name) or self._account.new_id())
         try:
-            self._account.drive.files().create(
+            self._account.files.create(
                 body={"id": folder, "name": name, "mimeType": FOLDER, "parents": [parent]},
                 fields="id",
                 supportsAllDrives=True,
@@ -77,9 +82,9 @@ class DriveFolders:
 
     def _get(self, folder: str) -> dict[str, Any] | None:
         try:
-            found: dict[str, Any] = (
-                self._account.drive.files().get(fileId=folder, fields="id,trashed", supportsAllDrives=True).execute()
-            )
+            found: dict[str, Any] = self._account.files.get(
+                fileId=folder, fields="id,trashed", supportsAllDrives=True
+            ).execute()
         except HttpError as exc:
             if is_status(exc, 404):
                 return None
@@ -89,7 +94,7 @@ class DriveFolders:
     def _named(self, parent: str, name: str) -> str | None:
         query = f"name = '{quoted(name)}' and '{parent}' in parents and mimeType = '{FOLDER}' and trashed = false"
         answer = (
-            self._account.drive.files()
+            self._account.files
             .list(q=query, fields="files(id)", orderBy="createdTime", pageSize=1, spaces="drive",
                   supportsAllDrives=True, includeItemsFromAllDrives=True)
             .execute()

@@ -1,8 +1,9 @@
 """A bucket of an S3-compatible service: Amazon's, MinIO, Ceph, R2 and others.
 
 Newer services take a condition (appear only where nothing is) and check a CRC-32C of the whole object before it
-appears. Older ones refuse or ignore both. So what is at the path is also looked at before, and what came is compared by
-what the service has: its CRC-32C, its MD5, the MD5s of the parts, or else the bytes themselves, read back.
+appears. Older ones refuse or ignore both. So what is at the path is also looked at before, unless the service was seen
+to keep the condition, and what came is compared by what the service has: its CRC-32C, its MD5, the MD5s of the parts,
+or else the bytes themselves, read back.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from adapters.destinations.connection_test import run_checks, write_and_remove
 from adapters.destinations.hash_match import settled
-from adapters.destinations.s3_account import S3Account
+from adapters.destinations.s3_account import UNKNOWN_HEADER, S3Account
 from adapters.destinations.s3_contents import claimed_md5, equal_hashes, etag_of, etag_of_parts, read_back
 from adapters.destinations.s3_errors import classified, classify, code_of, status_of
 from adapters.destinations.s3_parts import LOST, MOST_PARTS, MultipartUploads, Part
@@ -87,6 +88,8 @@ class S3Destination:
         unfinished = resume if resume and resume.state.get("upload") else None
         with classified():
             self.chunk_size = max(self.chunk_size, -(-upload.size // MOST_PARTS))
+            if not unfinished and upload.size <= self.chunk_size and self._account.never_replaces(self._bucket):
+                return Session(offset=0)
             present = self.find(upload)
             if present is not None:
                 if unfinished:
@@ -156,24 +159,44 @@ class S3Destination:
         crc32c = google_crc32c.value(data).to_bytes(4, "big")
         if crc32c.hex() != upload.hashes.crc32c:
             raise ChecksumMismatch(_DIFFERS)
+        newer = {"IfNoneMatch": "*", "ChecksumCRC32C": base64.b64encode(crc32c).decode()}
+        request = {
+            **self._where(upload.path),
+            "ContentMD5": base64.b64encode(bytes.fromhex(upload.hashes.md5)).decode(),
+            "ContentType": upload.content_type,
+        }
+        unseen = self._account.never_replaces(self._bucket)
         try:
-            answer = self._account.ask(
-                self._client.put_object,
-                {"IfNoneMatch": "*", "ChecksumCRC32C": base64.b64encode(crc32c).decode()},
-                **self._where(upload.path),
-                Body=io.BytesIO(data),  # sent piece by piece, so that a slow line is no fault while it moves
-                ContentMD5=base64.b64encode(bytes.fromhex(upload.hashes.md5)).decode(),
-                ContentType=upload.content_type,
-            )
+            # sent piece by piece, so that a slow line is no fault while it moves
+            if unseen:
+                answer = self._client.put_object(**request, **newer, Body=io.BytesIO(data))
+            else:
+                answer = self._account.ask(self._client.put_object, newer, **request, Body=io.BytesIO(data))
         except ClientError as exc:
             if code_of(exc) == "PreconditionFailed":
                 return self._settle(upload)
+            if unseen and code_of(exc) in UNKNOWN_HEADER:  # then it isn't to be written before it was looked for
+                self._account.saw_replacing(self._bucket, refused=False)
+                raise RetryLater("The S3 service takes no conditions any more.") from None
             raise
         if not etag_of(answer):
             raise RetryLater("The S3 service's answer could not be understood.")
-        if hashes := equal_hashes(answer, upload):
-            return Arrived(upload.path, _remote_id(answer), upload.size, hashes)
-        return self._look(upload)
+        hashes = equal_hashes(answer, upload)
+        if hashes and self._account.never_replaces(self._bucket) is None and not answer.get("VersionId"):
+            self._try_condition({**request, **newer, "Body": io.BytesIO(data)})
+        return Arrived(upload.path, _remote_id(answer), upload.size, hashes) if hashes else self._look(upload)
+
+    def _try_condition(self, request: dict[str, Any]) -> None:
+        """Write the file that has just come once more, with the same bytes: a service that keeps conditions refuses.
+        (Where versions are kept one that doesn't would have two, so it isn't tried there.)"""
+        refused = False
+        try:
+            self._client.put_object(**request)
+        except Exception as exc:
+            if not isinstance(exc, ClientError):
+                return  # nobody knows; the next file tells
+            refused = code_of(exc) == "PreconditionFailed"
+        self._account.saw_replacing(self._bucket, refused=refused)
 
     def _put_part(self, upload: Upload, session: Session, data: bytes) -> Session:
         try:

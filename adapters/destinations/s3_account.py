@@ -25,7 +25,7 @@ from adapters.destinations.s3_errors import code_of
 from adapters.public_internet import Network
 from domain.errors import GiveUp
 
-_UNKNOWN_HEADER = {"NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedArgument"}
+UNKNOWN_HEADER = {"NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedArgument"}
 
 _making = threading.Lock()
 _session = functools.cache(boto3.session.Session)
@@ -62,6 +62,8 @@ class S3Account:
         if endpoint:
             self.client._endpoint.http_session._manager.pool_classes_by_scheme = _guarded(tuple(allowed))
         self._refused: set[str] = set()
+        self._is_amazons = not endpoint
+        self._keeping: dict[str, bool] = {}
 
     def ask(self, call: Callable[..., Any], newer: Mapping[str, Any], **request: Any) -> Any:
         """`call` with `request` and the `newer` parameters, which not every service knows: one that refuses them is
@@ -72,13 +74,24 @@ class S3Account:
         try:
             return call(**request, **newer)
         except ClientError as exc:
-            if code_of(exc) not in _UNKNOWN_HEADER:
+            if code_of(exc) not in UNKNOWN_HEADER:
                 raise
         if "Body" in request:
             request["Body"].seek(0)
         answer = call(**request)
         self._refused.add(name)
         return answer
+
+    def never_replaces(self, bucket: str) -> bool | None:
+        """Whether a write on the condition that nothing is there is known to be refused where something is: Amazon's
+        documents say so, others are tried once. None when that is still to be done."""
+        if "put_object" in self._refused:
+            return False
+        return True if self._is_amazons else self._keeping.get(bucket)
+
+    def saw_replacing(self, bucket: str, *, refused: bool) -> None:
+        """What came of writing on that condition where something was."""
+        self._keeping[bucket] = refused
 
     def close(self) -> None:
         """Close all connections."""

@@ -5,39 +5,22 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import structlog
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import ConnectionPool
 
 from adapters.jobs.lock_session import lock_session
+from adapters.jobs.waiting import WaitingTransfers, reachable
 from application.fair_share import may_begin
 from application.ports.limits import Berth
-from domain.errors import RetryLater
 
 logger = structlog.get_logger()
-T = TypeVar("T")
 
-# A step along the index for each destination: their number counts, not that of the transfers.
-_WAITED_FOR = """
-WITH RECURSIVE destination AS (
-    (SELECT storage_config FROM starferry.waiting_transfer ORDER BY storage_config LIMIT 1)
-    UNION ALL
-    SELECT (SELECT w.storage_config FROM starferry.waiting_transfer w WHERE w.storage_config > d.storage_config
-            ORDER BY w.storage_config LIMIT 1)
-    FROM destination d WHERE d.storage_config IS NOT NULL
-)
-SELECT storage_config FROM destination WHERE storage_config IS NOT NULL
-"""
-_FIRST = """
-DELETE FROM starferry.waiting_transfer WHERE transfer = (
-    SELECT transfer FROM starferry.waiting_transfer WHERE storage_config = %s ORDER BY since LIMIT 1
-    FOR UPDATE SKIP LOCKED
-) RETURNING transfer
-"""
+WINDOW = 16
+"""Destinations that one look finds: the next one to be served is nearly always among them."""
 _RESERVE = """
 INSERT INTO starferry.destination_pace AS pace (storage_config, free_at)
 VALUES (%(config)s, clock_timestamp() + %(seconds)s * interval '1 second')
@@ -52,11 +35,14 @@ class PostgresLimits:
 
     A session holds the locks of all its process's places. When it breaks they are taken again with the next
     connection; until then another process may have one of them, and the destination one transfer too many.
+    Destinations are served in turn, in the order of their ids: `_turn` is the last one.
     """
 
     def __init__(self, conninfo: str, pool: ConnectionPool[Any], places: int) -> None:
         self._conninfo = conninfo
         self._pool = pool
+        self._waiting = WaitingTransfers(pool)
+        self._turn = ""
         self._places = places
         self._guard = threading.Lock()
         self._running: Counter[str] = Counter()
@@ -93,39 +79,38 @@ class PostgresLimits:
                 logger.warning("the places of this worker were lost", storage_config=berth.storage_config)
                 self._session = None
 
-    def park(self, storage_config: str, transfer: str) -> None:
+    def put_off(self, storage_config: str, transfer: str, seconds: float) -> None:
         """See Limits."""
-        statement = (
-            "INSERT INTO starferry.waiting_transfer (transfer, storage_config) VALUES (%s, %s) ON CONFLICT DO NOTHING"
-        )
-        self._ask(lambda connection: connection.execute(statement, (transfer, storage_config)))
+        self._waiting.put_off(storage_config, transfer, seconds)
 
-    def leave(self, transfer: str) -> None:
-        """See Limits."""
-        statement = "DELETE FROM starferry.waiting_transfer WHERE transfer = %s"
-        self._ask(lambda connection: connection.execute(statement, (transfer,)))
-
-    def waiting(self) -> Sequence[str]:
+    def waiting(self) -> Iterator[str]:
         """See Limits. Leaves out those that can't get a place here now."""
-        found = self._ask(lambda connection: connection.execute(_WAITED_FOR).fetchall())
-        with self._guard:
-            possible = [config for (config,) in found if may_begin(self._running, config, self._places)]
-            return sorted(possible, key=lambda config: self._running[config])
+        after = turn = self._turn
+        while True:
+            found = self._waiting.destinations(turn, after, WINDOW)
+            with self._guard:
+                possible = [config for config in found if may_begin(self._running, config, self._places)]
+                possible.sort(key=lambda config: self._running[config])
+            yield from possible
+            if len(found) < WINDOW or found[-1] == turn:
+                return
+            after = found[-1]
 
     def first(self, storage_config: str) -> str | None:
         """See Limits."""
-        row = self._ask(lambda connection: connection.execute(_FIRST, (storage_config,)).fetchone())
-        return str(row[0]) if row else None
+        self._turn = storage_config
+        return self._waiting.first(storage_config)
 
     def reserve(self, storage_config: str, size: int, bytes_per_second: int) -> float:
         """See Limits. By the database's clock, which all workers share."""
         seconds = size / bytes_per_second
         values = {"config": storage_config, "seconds": seconds}
-        row = self._ask(lambda connection: connection.execute(_RESERVE, values).fetchone())
+        with reachable(), self._pool.connection() as connection:
+            row = connection.execute(_RESERVE, values).fetchone()
         return max(0.0, float(row[0]) - seconds) if row else 0.0
 
     def _free_slot(self, storage_config: str, most: int) -> Berth | None:
-        with _reachable():
+        with reachable():
             for slot in range(most):
                 berth = Berth(storage_config, slot)
                 if berth not in self._held and self._lock(berth):  # a session may lock twice what it holds
@@ -144,18 +129,6 @@ class PostgresLimits:
     def _unlock(self, berth: Berth) -> None:
         if self._session is not None:
             self._session.execute("SELECT pg_advisory_unlock(%s)", (lock_key(berth),))
-
-    def _ask(self, ask: Callable[[psycopg.Connection[Any]], T]) -> T:
-        with _reachable(), self._pool.connection() as connection:
-            return ask(connection)
-
-
-@contextmanager
-def _reachable() -> Iterator[None]:
-    try:
-        yield
-    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
-        raise RetryLater("The database can't be reached at the moment.") from error
 
 
 def lock_key(berth: Berth) -> int:

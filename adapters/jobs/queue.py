@@ -1,21 +1,23 @@
-"""The job queue: its schema, and nudges from any process."""
+"""Nudges from any process: of transfers into the table where they wait, of notices as jobs of procrastinate."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import procrastinate
 import psycopg
 from procrastinate.schema import SchemaManager
 from procrastinate.types import JSONValue
+from psycopg_pool import ConnectionPool
 
+from adapters.jobs.waiting import WaitingTransfers
 from adapters.postgres.migrate import LOCK
 from domain.errors import RetryLater
+from domain.transfers import destination_of
 
 SCHEMA = "procrastinate"
-QUEUE = "transfers"
-CARRY = "carry_transfer"
 NOTICES = "notices"
 SEND = "send_notice"
 SEARCH_PATH = f"-c search_path={SCHEMA}"
@@ -42,11 +44,12 @@ def create_schema(conninfo: str) -> None:
             connection.execute(SchemaManager.get_schema().encode())
 
 
-class ProcrastinateJobs:
+class PostgresJobs:
     """Implements Jobs and NoticeJobs. Safe to share between threads."""
 
-    def __init__(self, conninfo: str) -> None:
+    def __init__(self, conninfo: str, pool: ConnectionPool[Any]) -> None:
         self._conninfo = conninfo
+        self._waiting = WaitingTransfers(pool)
         connector = procrastinate.SyncPsycopgConnector(conninfo=conninfo, kwargs={"options": SEARCH_PATH}, min_size=1)
         self._app = procrastinate.App(connector=connector)
         self._app.open()
@@ -57,11 +60,25 @@ class ProcrastinateJobs:
 
     def nudge(self, transfers: Sequence[tuple[str, datetime | None]]) -> None:
         """See Jobs.nudge."""
-        self._defer(CARRY, QUEUE, "transfer", transfers)
+        due: dict[str, tuple[str, datetime | None]] = {}
+        for transfer, at in transfers:
+            known = due.get(transfer)
+            if known is None or (known[1] is not None and (at is None or at < known[1])):
+                due[transfer] = (destination_of(transfer), at)
+        if due:
+            self._waiting.put(due)
 
     def nudge_notices(self, notices: Sequence[tuple[str, datetime | None]]) -> None:
         """See NoticeJobs.nudge_notices."""
-        self._defer(SEND, NOTICES, "notice", notices)
+        by_time: dict[datetime | None, list[str]] = {}
+        for name, at in notices:
+            by_time.setdefault(at, []).append(name)
+        try:
+            for at, due in by_time.items():
+                jobs: list[dict[str, JSONValue]] = [{"notice": name} for name in due]
+                self._app.configure_task(SEND, queue=NOTICES, schedule_at=at).batch_defer(*jobs)
+        except procrastinate.exceptions.ConnectorException as error:
+            raise RetryLater("The job queue can't be reached at the moment.") from error
 
     def forget_abandoned(self) -> int:
         """Remove the jobs that dead workers had in hand, and return how many there were. Nothing is lost: what they
@@ -70,16 +87,4 @@ class ProcrastinateJobs:
             with psycopg.connect(self._conninfo, autocommit=True, options=SEARCH_PATH) as connection:
                 return connection.execute(_ABANDONED.encode()).rowcount
         except psycopg.Error as error:
-            raise RetryLater("The job queue can't be reached at the moment.") from error
-
-    def _defer(self, task: str, queue: str, argument: str, wanted: Sequence[tuple[str, datetime | None]]) -> None:
-        by_time: dict[datetime | None, list[str]] = {}
-        for name, at in wanted:
-            by_time.setdefault(at, []).append(name)
-        try:
-            for at, due in by_time.items():
-                deferrer = self._app.configure_task(task, queue=queue, schedule_at=at)
-                jobs: list[dict[str, JSONValue]] = [{argument: name} for name in due]
-                deferrer.batch_defer(*jobs)
-        except procrastinate.exceptions.ConnectorException as error:
             raise RetryLater("The job queue can't be reached at the moment.") from error

@@ -3,63 +3,86 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import contextlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import procrastinate
+import psycopg
 import structlog
 
-from adapters.jobs.queue import CARRY, NOTICES, QUEUE, SEARCH_PATH, SEND
+from adapters.jobs.queue import NOTICES, SEARCH_PATH, SEND
+from adapters.jobs.waiting import CHANNEL
 
 logger = structlog.get_logger()
 
 SENDERS = 4
 """Notices that are sent at a time: a receiver that doesn't answer takes its time."""
-
-
-LOOKERS = 2
-"""Threads beyond those that can carry at a time: a job is looked at, and put where it waits, however many carry."""
 GO_ON_SECONDS = 1.0
-"""How soon a worker with a free place sees what waits because others' places, not its own, were taken."""
+"""How soon a worker sees what becomes due, and what waits because others' places, not its own, were taken."""
+
+GoOn = Callable[[Callable[[], None]], None]
+
+
+class Carriers:
+    """Threads that carry what waits, `places` at most. One begins when somebody knocks, and a further one whenever one
+    has found something. Belongs to one event loop."""
+
+    def __init__(self, go_on: GoOn, places: int) -> None:
+        self._go_on = go_on
+        self._places = places
+        self._threads = ThreadPoolExecutor(places, thread_name_prefix="carry")
+        self._going: set[asyncio.Future[None]] = set()
+        self._knocked = self._closed = False
+        self._loop = asyncio.get_running_loop()
+
+    def knock(self) -> None:
+        """Something may wait. With all threads under way the next to end looks again: it may have looked before."""
+        self._knocked = len(self._going) >= self._places
+        if not self._knocked and not self._closed:
+            going = self._loop.run_in_executor(self._threads, self._go_on, self._another)
+            self._going.add(going)
+            going.add_done_callback(self._ended)
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        self._closed = True
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _another(self) -> None:
+        """From a thread, which may outlive the loop."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self.knock)
+
+    def _ended(self, ended: asyncio.Future[None]) -> None:
+        self._going.discard(ended)
+        if ended.cancelled():
+            return
+        if (error := ended.exception()) is not None:
+            logger.warning("what waits could not be carried", error=type(error).__name__)
+        elif self._knocked:
+            self.knock()
 
 
 async def run_worker(
     conninfo: str,
-    carry: Callable[[str], None],
+    go_on: GoOn,
     send: Callable[[str], None],
     sweep: Callable[[], dict[str, int]],
     *,
-    go_on: Callable[[], None],
     places: int = 8,
     sweep_seconds: float = 60.0,
 ) -> None:
-    """Work until cancelled. `carry`, `send`, `go_on` and `sweep` block and run in threads of their own; of `carry` and
-    `go_on`, no more than `places` at a time are expected to take long."""
+    """Work until cancelled. `go_on`, `send` and `sweep` block and run in threads of their own; `go_on` carries what
+    waits and calls what it is given with each transfer that it found."""
     connector = procrastinate.PsycopgConnector(conninfo=conninfo, kwargs={"options": SEARCH_PATH}, min_size=1)
     app = procrastinate.App(connector=connector)
-    carriers = ThreadPoolExecutor(places + LOOKERS, thread_name_prefix="carry")
+    carriers = Carriers(go_on, places)
     senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="send")
-    going_on: set[asyncio.Future[None]] = set()
-
-    @app.task(name=CARRY, queue=QUEUE)
-    async def carry_transfer(transfer: str) -> None:
-        await asyncio.get_running_loop().run_in_executor(carriers, carry, transfer)
 
     @app.task(name=SEND, queue=NOTICES)
     async def send_notice(notice: str) -> None:
         await asyncio.get_running_loop().run_in_executor(senders, send, notice)
-
-    def working(queue: str, at_a_time: int) -> Coroutine[Any, Any, None]:
-        return app.run_worker_async(
-            queues=[queue],
-            concurrency=at_a_time,
-            delete_jobs="always",
-            listen_notify=True,
-            fetch_job_polling_interval=5.0,
-            install_signal_handlers=False,
-            shutdown_graceful_timeout=5.0,
-        )
 
     async def keep_sweeping() -> None:
         while True:
@@ -73,23 +96,38 @@ async def run_worker(
 
     async def keep_going_on() -> None:
         while True:
-            if len(going_on) < places:
-                begun = asyncio.get_running_loop().run_in_executor(carriers, go_on)
-                going_on.add(begun)
-                begun.add_done_callback(_ended)
+            carriers.knock()
             await asyncio.sleep(GO_ON_SECONDS)
 
-    def _ended(ended: asyncio.Future[None]) -> None:
-        going_on.discard(ended)
-        if not ended.cancelled() and (error := ended.exception()) is not None:
-            logger.warning("what waits for a place could not be carried on", error=type(error).__name__)
-
     async with app.open_async():
-        others = [asyncio.create_task(keep_sweeping()), asyncio.create_task(keep_going_on())]
+        tasks = (keep_sweeping(), keep_going_on(), _listen(conninfo, carriers.knock))
+        others = [asyncio.create_task(task) for task in tasks]
         try:
-            await asyncio.gather(working(QUEUE, places + LOOKERS), working(NOTICES, SENDERS))
+            await app.run_worker_async(
+                queues=[NOTICES],
+                concurrency=SENDERS,
+                delete_jobs="always",
+                listen_notify=True,
+                fetch_job_polling_interval=5.0,
+                install_signal_handlers=False,
+                shutdown_graceful_timeout=5.0,
+            )
         finally:
             for other in others:
                 other.cancel()
-            for threads in (carriers, senders):
-                threads.shutdown(wait=False, cancel_futures=True)
+            carriers.close()
+            senders.shutdown(wait=False, cancel_futures=True)
+
+
+async def _listen(conninfo: str, knock: Callable[[], None]) -> None:
+    """Knock whenever a transfer has become due. Without a connection those are found by looking now and then."""
+    while True:
+        try:
+            async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as connection:
+                await connection.execute(f"LISTEN {CHANNEL}".encode())
+                knock()
+                async for _ in connection.notifies():
+                    knock()
+        except psycopg.OperationalError:
+            logger.debug("nobody tells what becomes due; connecting again")
+        await asyncio.sleep(GO_ON_SECONDS)

@@ -82,9 +82,11 @@ def api(host: str, port: int, data: Path | None) -> None:
 @data_option
 def worker(data: Path | None) -> None:
     """Run one worker process: it carries transfers and sweeps up what got stuck."""
+    from adapters.jobs.memory import share_one_arena
     from adapters.jobs.worker import run_worker
     from adapters.jobs.workers import WorkerIdentity
 
+    share_one_arena()
     with opened(data, serving=True) as core:
         identity = WorkerIdentity(core.conninfo)
         ferry, sweep, retention = core.ferry(identity.name), core.sweep(), periodic_retention(core)
@@ -106,10 +108,9 @@ def worker(data: Path | None) -> None:
                 _until_stopped(
                     run_worker(
                         core.conninfo,
-                        ferry.carry,
+                        ferry.go_on,
                         core.send_notice,
                         settle_and_sweep,
-                        go_on=ferry.go_on,
                         places=places_for(core.settings["STARFERRY_WORKERS"]),
                         sweep_seconds=core.settings["STARFERRY_SWEEP_SECONDS"],
                     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Protocol
 
 import msgspec
@@ -18,7 +18,7 @@ class Berth(msgspec.Struct, frozen=True):
 class Limits(Protocol):
     """Places, those who wait for them, and the pace. Safe to share between threads; every method may raise RetryLater.
 
-    What waits here is in no hurry to be found again: it isn't a job any more, and no thread is held for it.
+    Who waits is told by Jobs.nudge, and holds no thread.
     """
 
     def take(self, storage_config: str, most: int | None) -> Berth | None:
@@ -30,20 +30,17 @@ class Limits(Protocol):
         """The place is free again. Never raises."""
         ...
 
-    def park(self, storage_config: str, transfer: str) -> None:
-        """The transfer waits for a place; doing it twice changes nothing."""
+    def put_off(self, storage_config: str, transfer: str, seconds: float) -> None:
+        """The transfer isn't due yet: it waits from then on, in so many seconds. One that waits already goes on so."""
         ...
 
-    def leave(self, transfer: str) -> None:
-        """It doesn't wait any more."""
-        ...
-
-    def waiting(self) -> Sequence[str]:
-        """The destinations that transfers wait for, those with the fewest running here first."""
+    def waiting(self) -> Iterable[str]:
+        """The destinations that transfers wait for, each in its turn; of the next few those with the fewest running
+        here come first."""
         ...
 
     def first(self, storage_config: str) -> str | None:
-        """The transfer that has waited longest for this destination; it doesn't wait any more. None without one."""
+        """The transfer that has been due longest for this destination; it doesn't wait any more. None without one."""
         ...
 
     def reserve(self, storage_config: str, size: int, bytes_per_second: int) -> float:

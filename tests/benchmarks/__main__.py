@@ -31,12 +31,14 @@ from tests.benchmarks import (
     machine,
     queries,
     queue,
+    rotation,
     startup,
     zip_download,
 )
 from tests.benchmarks.installation import Installation
 from tests.benchmarks.report import Row, one_line, table
 from tests.benchmarks.session import Session
+from tests.benchmarks.sinks import S3, Drive, Dropbox, Gcs
 
 BENCHMARKS: dict[str, Callable[[Session], Iterator[Row]]] = {
     "append_batches": append_batches.run,
@@ -47,9 +49,13 @@ BENCHMARKS: dict[str, Callable[[Session], Iterator[Row]]] = {
     "ingest_api": ingest_api.run,
     "ingest_files": ingest_files.run,
     "latency": latency.run,
-    "delivery": delivery.run,
+    "delivery_gcs": delivery.to(Gcs),
+    "delivery_s3": delivery.to(S3),
+    "delivery_dropbox": delivery.to(Dropbox),
+    "delivery_drive": delivery.to(Drive),
     "queue": queue.run,
     "long_streams": long_streams.run,
+    "rotation": rotation.run,
     "import": importing.run,
     "zip_download": zip_download.run,
     "startup": startup.run,

@@ -17,7 +17,7 @@ from domain.event import Recorded
 from tests.benchmarks.fits_files import write_fits
 from tests.benchmarks.frames import Payload
 from tests.benchmarks.installation import Installation, new_name
-from tests.benchmarks.timed_gcs import BUCKET
+from tests.benchmarks.sinks import BUCKET, Sink, agree
 
 POLL_SECONDS = 0.01
 
@@ -42,13 +42,20 @@ class Deliveries:
         """A folder destination's id."""
         return self._destination("folder", {"root": str(root)})
 
+    def sink(self, sink: Sink) -> str:
+        """The id of a destination at an emulator, authorized by its owner where that is needed."""
+        destination = self._destination(sink.provider, sink.credentials)
+        if sink.consent:
+            agree(str(self._post(f"storage-configs/{destination}/authorize", {})["authorization_url"]))
+        return destination
+
     def gcs(self, key: str) -> str:
         """A Cloud Storage destination's id."""
         return self._destination("google_cloud_storage", {"bucket": BUCKET, "service_account_json": key})
 
-    def observation(self, number: int, destination: str) -> None:
-        """An observation whose files go to the destination."""
-        self._post("observations", {"name": new_name("b"), "observation_id": number, "destinations": [destination]})
+    def observation(self, number: int, *destinations: str) -> None:
+        """An observation whose files go to the destinations."""
+        self._post("observations", {"name": new_name("b"), "observation_id": number, "destinations": destinations})
 
     def ingest(self, path: Path) -> None:
         """Send a file in."""

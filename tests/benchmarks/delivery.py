@@ -1,141 +1,150 @@
-"""Upload throughput to the Cloud Storage emulator through the worker, beside the bare SDK, and the worker's memory."""
+"""Upload throughput to each provider's emulator through the worker, beside the bare SDK, and the worker's memory.
+
+Both take turns, so that a busy moment meets both; the figures are medians. Ours runs from the first start to the last
+completion, as the events tell, with everything in between: winning each transfer, its file, its checks, its events.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
+import statistics
 import tempfile
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import msgspec
-
-from adapters.destinations.gcs_client import Connection
 from domain.transfers import TransferCompleted, TransferStarted, stream_of
-from tests.benchmarks import machine
+from tests.benchmarks import bare_sdk, machine
 from tests.benchmarks.delivering import Deliveries, new_observation, raw_file, time_of
-from tests.benchmarks.installation import new_name
 from tests.benchmarks.report import MIB, Row
 from tests.benchmarks.session import Session
-from tests.benchmarks.timed_gcs import BUCKET, Running, running
+from tests.benchmarks.sinks import Sink, running
 
-CHUNK, THREADS = 8 * MIB, 4
-SHARE, MEMORY = 0.85, 2 * CHUNK + 16 * MIB
-SETS = (("1 GiB file", 1, 1024 * MIB), ("200 files of 2 MB", 200, 2_000_000))
-ROUNDS = 2
+SHARE = 0.85
+MEMORY = 2 * bare_sdk.CHUNK + 16 * MIB
+"""For each transfer that runs."""
+SETS = (("1 GiB file", 1, 1024 * MIB, 3), ("200 files of 2 MB", 200, 2_000_000, 5))
+"""Name, files, bytes of each, rounds."""
 
 
-def run(session: Session) -> Iterator[Row]:
-    """See the module. The worker's rate runs from the first start to the last completion, as the events tell."""
+def to(kind: type[Sink]) -> Callable[[Session], Iterator[Row]]:
+    """The benchmark of one provider."""
+    return lambda session: _provider(session, kind)
+
+
+def _provider(session: Session, kind: type[Sink]) -> Iterator[Row]:
     installation = session.installation
     folder = Path(tempfile.mkdtemp(prefix="delivery-", dir=installation.data))
     (folder / "made").mkdir()
     try:
-        with running(folder / "gcs") as gcs:
-            environment = {
-                "STARFERRY_GCS_URL": gcs.url,
-                "FILESYSTEM_STORAGE_ROOT_DIR": str(folder / "store"),
-            }
+        with running(kind, folder / "sink") as sink:
+            environment = {**sink.environment, "FILESYSTEM_STORAGE_ROOT_DIR": str(folder / "store")}
             with (
                 installation.api(environment) as (address, _),
-                installation.process("projections", environment=environment),
+                installation.process("projections", environment=environment) as projections,
                 installation.process("worker", environment=environment) as worker,
             ):
                 installation.wait_projected()
                 deliveries = Deliveries(installation, address)
-                _through_worker(session, deliveries, gcs, folder, 1, 100_000)  # first use loads the SDK
-                for name, count, size in SETS:
-                    yield from _compare(session, deliveries, gcs, folder, name, count, size, worker.pid)
+                sink.allow(f"{address}/oauth/callback/{sink.consent}")
+                processes = {"worker": worker.pid, "projections": projections.pid, "emulator": sink.pid}
+                comparison = _Comparison(session, deliveries, sink, folder, processes)
+                comparison.warm_up()
+                for name, count, size, rounds in SETS:
+                    yield from comparison.rows(name, count, size, rounds)
                 deliveries.close()
     finally:
         shutil.rmtree(folder)
 
 
-def _compare(
-    session: Session,
-    deliveries: Deliveries,
-    gcs: Running,
-    folder: Path,
-    name: str,
-    count: int,
-    size: int,
-    worker: int,
-) -> Iterator[Row]:
-    idle = machine.resident(worker)
-    machine.reset_peak(worker)
-    ours: list[float] = []
-    bare: list[float] = []
-    cpu: list[str] = []
-    for _ in range(ROUNDS):
-        meter = machine.Meter({"worker": worker, "emulator": gcs.pid})
-        rate, files = _through_worker(session, deliveries, gcs, folder, count, size)
-        ours.append(rate)
-        used = meter.stop()
-        cpu.append(" ".join(f"{who} {seconds:.1f} s" for who, seconds in used.items()))
-        bare.append(_bare(gcs, files))
+class _Comparison:
+    """The worker and the bare SDK at one sink."""
+
+    def __init__(
+        self, session: Session, deliveries: Deliveries, sink: Sink, folder: Path, processes: dict[str, int]
+    ) -> None:
+        self._session = session
+        self._deliveries = deliveries
+        self._sink = sink
+        self._made = folder / "made"
+        self._processes = {**processes, "database": session.installation.postmaster()}
+        self._worker = processes["worker"]
+        self._destination = deliveries.sink(sink)
+        self._copies = 0
+        self._used: dict[str, float] = {}
+        self._spent: dict[str, float] = {}
+
+    def warm_up(self) -> None:
+        """First use loads the SDK, fetches tokens and opens connections."""
+        files = self._files(8, 100_000)
+        self._through_worker(files)
+        bare_sdk.rate(self._sink, files)
+
+    def rows(self, name: str, count: int, size: int, rounds: int) -> Iterator[Row]:
+        """Throughput and memory with so many files of so many bytes."""
+        idle = machine.resident(self._worker)
+        machine.reset_peak(self._worker)
+        ours: list[float] = []
+        bare: list[float] = []
+        for turn in range(rounds):
+            files = self._files(count, size)
+            if turn % 2:
+                bare.append(self._bare(files))
+            ours.append(self._through_worker(files))
+            if not turn % 2:
+                bare.append(self._bare(files))
+            for file in files:
+                file.unlink()
+        figure, partner = statistics.median(ours), statistics.median(bare)
+        cpu = ", ".join(f"{who} {seconds:.1f}" for who, seconds in self._used.items())
+        spent = ", ".join(f"{who} {seconds:.1f}" for who, seconds in self._spent.items())
+        yield Row(
+            name=f"delivery to {self._sink.name}, {name}",
+            figure=figure,
+            unit="MB/s",
+            partner="bare SDK",
+            partner_figure=partner,
+            goal=f">= {SHARE} of it",
+            reached=figure >= SHARE * partner,
+            note=f"medians of {rounds}: {_listed(ours)}; SDK {_listed(bare)}; CPU seconds {cpu}; SDK {spent}",
+        )
+        at_a_time = min(count, bare_sdk.THREADS)
+        above = (machine.peak(self._worker) - idle) / at_a_time
+        yield Row(
+            name=f"memory of a running transfer to {self._sink.name}, {name}",
+            figure=above / MIB,
+            unit="MiB",
+            goal=f"<= {MEMORY / MIB:.0f}",
+            reached=above <= MEMORY,
+            note=f"the worker's peak above idle ({idle / MIB:.0f} MiB), shared by {at_a_time}",
+        )
+
+    def _files(self, count: int, size: int) -> list[Path]:
+        frame, number = self._session.generator.frame(1), new_observation()
+        return [raw_file(self._made, frame, size, number) for _ in range(count)]
+
+    def _through_worker(self, files: list[Path]) -> float:
+        """Megabytes a second."""
         for file in files:
-            file.unlink()
-    peak = machine.peak(worker)
-    yield Row(
-        name=f"delivery, {name}",
-        figure=max(ours),
-        unit="MB/s",
-        partner="bare SDK",
-        partner_figure=max(bare),
-        goal=f">= {SHARE} of it",
-        reached=max(ours) >= SHARE * max(bare),
-        peak=peak,
-        note=f"best of {ROUNDS}, all {_listed(ours)}, SDK {_listed(bare)}; CPU {cpu[-1]}",
-    )
-    above = (peak - idle) / MIB
-    yield Row(
-        name=f"worker's memory above idle, {name}",
-        figure=above,
-        unit="MiB",
-        goal=f"<= {MEMORY / MIB:.0f}" if count == 1 else "",
-        reached=above * MIB <= MEMORY if count == 1 else None,
-        note=f"idle {idle / MIB:.0f} MiB",
-    )
+            self._deliveries.ingest(file)
+        number = int(files[0].name.split("-")[2])
+        meter = machine.Meter(self._processes)
+        self._deliveries.observation(number, self._destination)
+        before, self._copies = self._copies, self._copies + len(files)
+        self._deliveries.wait(self._destination, self._copies)
+        self._used = meter.stop()
+        streams = [stream_of(row[0]) for row in self._deliveries.transfers(self._destination)[before:]]
+        histories = self._deliveries.histories(streams).values()
+        begun = min(time_of(history, TransferStarted.topic) for history in histories)
+        ended = max(time_of(history, TransferCompleted.topic) for history in histories)
+        return sum(file.stat().st_size for file in files) / (ended - begun).total_seconds() / 1e6
 
-
-def _through_worker(
-    session: Session, deliveries: Deliveries, gcs: Running, folder: Path, count: int, size: int
-) -> tuple[float, list[Path]]:
-    """Megabytes a second, and the files, which are kept for the SDK."""
-    frame = session.generator.frame(1)
-    number = new_observation()
-    files = [raw_file(folder / "made", frame, size, number) for _ in range(count)]
-    for file in files:
-        deliveries.ingest(file)
-    destination = deliveries.gcs(gcs.key)
-    deliveries.observation(number, destination)
-    deliveries.wait(destination, count)
-    streams = [stream_of(row[0]) for row in deliveries.transfers(destination)]
-    histories = deliveries.histories(streams).values()
-    begun = min(time_of(history, TransferStarted.topic) for history in histories)
-    ended = max(time_of(history, TransferCompleted.topic) for history in histories)
-    total = sum(file.stat().st_size for file in files)
-    return total / (ended - begun).total_seconds() / 1e6, files
-
-
-def _bare(gcs: Running, files: list[Path]) -> float:
-    """Megabytes a second of the SDK alone: resumable in 8 MiB chunks, small files in one request, 4 threads."""
-    connection = Connection(msgspec.json.decode(gcs.key), gcs.url)
-    bucket = connection.client.bucket(BUCKET)
-
-    def upload(file: Path) -> None:
-        with file.open("rb") as source:
-            blob = bucket.blob(new_name("bare/"), chunk_size=CHUNK if file.stat().st_size > CHUNK else None)
-            blob.upload_from_file(source, size=file.stat().st_size, checksum="crc32c", if_generation_match=0)
-
-    connection.fetch_token(30.0)
-    begun = time.perf_counter()
-    with ThreadPoolExecutor(THREADS) as threads:
-        list(threads.map(upload, files))
-    elapsed = time.perf_counter() - begun
-    connection.close()
-    return sum(file.stat().st_size for file in files) / elapsed / 1e6
+    def _bare(self, files: list[Path]) -> float:
+        """Megabytes a second."""
+        meter = machine.Meter({"emulator": self._sink.pid, "loop": os.getpid()})
+        rate = bare_sdk.rate(self._sink, files)
+        self._spent = meter.stop()
+        return rate
 
 
 def _listed(rates: list[float]) -> str:

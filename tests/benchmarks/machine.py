@@ -79,7 +79,7 @@ class Meter:
     """CPU seconds of process trees, of us and of others, from its making to `stop`."""
 
     def __init__(self, roots: Mapping[str, int]) -> None:
-        self._roots = {**roots, "": os.getpid()}
+        self._roots = {"": os.getpid(), **roots}
         self._begun, self._busy, self._trees = time.perf_counter(), busy_seconds(), tree_seconds(self._roots)
         self.foreign = 0.0
 

@@ -1,7 +1,7 @@
 """The Google Cloud Storage emulator as a process, with the times at which uploads' bytes began to arrive.
 
 `python -m tests.benchmarks.timed_gcs --port N --state DIR`; `GET /_emulator/arrivals` gives the times (seconds since
-1970) of all PUT requests so far.
+1970) of all requests so far that bring bytes.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from pathlib import Path
 import requests
 
 from tests.benchmarks.installation import ROOT, wait_ready
+from tests.benchmarks.sinks import BUCKET
 from tests.emulators.gcs import GcsEmulator
 from tests.emulators.http_server import EmulatorServer, Request, Response
 from tests.ports import free_port
 
-BUCKET, EMAIL = "frames", "benchmark@emulated-project.iam.gserviceaccount.com"
+EMAIL = "benchmark@emulated-project.iam.gserviceaccount.com"
 
 
 class Timed:
@@ -34,7 +35,7 @@ class Timed:
     def __call__(self, request: Request) -> Response:
         if request.path == "/_emulator/arrivals":
             return Response.json(self._arrivals)
-        if request.method == "PUT":
+        if request.method == "PUT" or request.arg("uploadType") == "multipart":
             self._arrivals.append(time.time())
         return self._emulator(request)
 

@@ -63,9 +63,9 @@ class GcsHarness:
     @contextmanager
     def losing_commit_reply(self) -> Iterator[None]:
         """The connection closes after the last byte was taken."""
-        self.gcs.fault(method="PUT", path="upload_id", close="after")
+        self.gcs.fault(path="upload_id|uploadType=multipart", close="after")
         yield
-        assert any(one["fault"] for one in self.gcs.requests("PUT"))
+        assert any(one["fault"] for one in self.gcs.requests())
 
     def break_credentials(self) -> None:
         self.gcs.emulator.accounts.revoke(EMAIL)

@@ -256,6 +256,19 @@ def test_a_folder_in_the_trash_is_made_anew(harness: DriveHarness, destination: 
     assert file.parent == fresh.id != folder.id
 
 
+def test_a_folder_within_one_in_the_trash_is_made_anew_too(harness: DriveHarness, destination: Destination) -> None:
+    deliver(destination, upload_of(SMALL, "/night/M31/first.fits", "transfer-0"), SMALL)
+    store = harness.drive.emulator.store
+    (above,) = store.search(EMAIL, "name = ?", "night")
+    store.trash(above.id, 1)
+    arrived = deliver(harness.open(), upload_of(SMALL, "/night/M31/second.fits", "transfer-1"), SMALL)
+    fresh = {folder.name: folder for folder in store.search(EMAIL, "mime = ? AND NOT trashed", FOLDER)}
+    file = store.file(EMAIL, arrived.remote_id)
+    assert file is not None
+    assert (file.parent, file.trashed) == (fresh["M31"].id, False)
+    assert fresh["M31"].parent == fresh["night"].id != above.id
+
+
 def test_a_folder_that_the_owner_made_is_used(harness: DriveHarness, destination: Destination) -> None:
     harness.place("/M31/theirs.fits", b"theirs")
     deliver(destination, SMALL_UPLOAD, SMALL)

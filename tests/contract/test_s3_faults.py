@@ -602,3 +602,57 @@ def test_the_operator_s_own_keys_and_endpoint_are_never_used(
     amazon = S3Account("", "eu-central-1", ACCESS_KEY, SECRET_KEY)
     assert amazon.client.meta.endpoint_url == "https://s3.eu-central-1.amazonaws.com"
     amazon.close()
+
+
+def test_a_service_that_was_seen_to_keep_the_condition_is_not_asked_before_each_small_file(harness: S3Harness) -> None:
+    account = S3Account(harness.s3.url, "", ACCESS_KEY, SECRET_KEY, LOOPBACK)
+    for number in range(3):
+        destination = S3Destination(account, BUCKET)
+        verify(SMALL_UPLOAD, deliver(destination, upload_of(SMALL, f"/M31/{number}.fits"), SMALL))
+    asked = [(one["method"], one["status"]) for one in harness.s3.requests(path=WHOLE)]
+    assert asked == [("HEAD", 404), ("PUT", 200), ("PUT", 412), ("PUT", 200), ("PUT", 200)]
+    with pytest.raises(GiveUp, match="Another file"):
+        deliver(S3Destination(account, BUCKET), upload_of(b"other", "/M31/0.fits"), b"other")
+    again = deliver(S3Destination(account, BUCKET), upload_of(SMALL, "/M31/0.fits"), SMALL)
+    verify(SMALL_UPLOAD, again)
+    assert harness.objects() == {f"/M31/{number}.fits": SMALL for number in range(3)}
+    account.close()
+
+
+@pytest.mark.parametrize("manner", ["plain", "deaf"])
+def test_a_service_that_ignores_or_refuses_the_condition_is_asked_before_each_file(
+    harness: S3Harness, manner: str
+) -> None:
+    harness.s3.emulator.uploads.manner = manner
+    account = S3Account(harness.s3.url, "", ACCESS_KEY, SECRET_KEY, LOOPBACK)
+    for number in range(3):
+        deliver(S3Destination(account, BUCKET), upload_of(SMALL, f"/M31/{number}.fits"), SMALL)
+    assert len(harness.s3.requests("HEAD", WHOLE)) >= 3
+    with pytest.raises(GiveUp, match="Another file"):
+        deliver(S3Destination(account, BUCKET), upload_of(b"other", "/M31/0.fits"), b"other")
+    account.close()
+
+
+def test_a_service_that_does_not_know_the_condition_any_more_is_not_written_to_unseen(harness: S3Harness) -> None:
+    account = S3Account(harness.s3.url, "", ACCESS_KEY, SECRET_KEY, LOOPBACK)
+    deliver(S3Destination(account, BUCKET), upload_of(SMALL, "/M31/0.fits"), SMALL)
+    harness.place("/M31/1.fits", b"theirs")
+    harness.s3.fault(method="PUT", path=WHOLE, status=501, body=s3_error("NotImplemented"))
+    theirs = upload_of(SMALL, "/M31/1.fits")
+    with pytest.raises(RetryLater, match="conditions"):
+        deliver(S3Destination(account, BUCKET), theirs, SMALL)
+    with pytest.raises(GiveUp, match="Another file"):
+        deliver(S3Destination(account, BUCKET), theirs, SMALL)
+    assert harness.objects()["/M31/1.fits"] == b"theirs"
+    account.close()
+
+
+def test_where_versions_are_kept_the_condition_is_not_tried(tmp_path: Path) -> None:
+    harness = S3Harness(tmp_path, versioned=True)
+    account = S3Account(harness.s3.url, "", ACCESS_KEY, SECRET_KEY, LOOPBACK)
+    for number in range(2):
+        deliver(S3Destination(account, BUCKET), upload_of(SMALL, f"/M31/{number}.fits"), SMALL)
+    asked = [(one["method"], one["status"]) for one in harness.s3.requests(path=WHOLE)]
+    assert asked == [("HEAD", 404), ("PUT", 200)] * 2
+    account.close()
+    harness.close()

@@ -169,7 +169,7 @@ class DriveEmulator:
         if method == "update":
             changed = json.loads(request.body.read_all() or b"{}")
             trashed = int(changed.get("trashed", file.trashed))
-            self.store.run("UPDATE files SET trashed = ? WHERE id = ?", trashed, file_id)
+            self.store.trash(file_id, trashed)
             file.trashed = bool(trashed)
         if request.arg("alt") == "media":
             return Response(200, {"Content-Type": file.mime}, file=self.store.blob_path(file.blob), length=file.size)

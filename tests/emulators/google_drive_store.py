@@ -166,6 +166,15 @@ class Store:
         assert made is not None
         return made
 
+    def trash(self, file_id: str, trashed: int) -> None:
+        """What is in a folder in the trash is so too, as far as its `trashed` tells."""
+        self.run(
+            "WITH RECURSIVE inside(id) AS (SELECT ? UNION SELECT files.id FROM files JOIN inside ON parent = inside.id)"
+            " UPDATE files SET trashed = ? WHERE id IN inside",
+            file_id,
+            trashed,
+        )
+
     def delete(self, account: str, file: File) -> None:
         for child in self.search(account, "parent = ?", file.id):
             self.delete(account, child)

@@ -10,12 +10,14 @@ from application.ports.limits import Berth
 
 
 class CountedLimits:
-    """Implements Limits. `reserved` holds what was claimed of a line: destination, bytes, bytes a second."""
+    """Implements Limits. `parked` wait for a place, `later` will. `reserved` holds what was claimed of a line:
+    destination, bytes, bytes a second."""
 
     def __init__(self, places: int = 8) -> None:
         self.places = places
         self.running: Counter[str] = Counter()
         self.parked: list[tuple[str, str]] = []
+        self.later: list[tuple[str, str, float]] = []
         self.reserved: list[tuple[str, int, int]] = []
         self.seconds = 0.0
 
@@ -33,13 +35,13 @@ class CountedLimits:
         assert self.running[berth.storage_config] >= 0
 
     def park(self, storage_config: str, transfer: str) -> None:
-        """See Limits.park."""
+        """The transfer is due: what Jobs.nudge does."""
         if (storage_config, transfer) not in self.parked:
             self.parked.append((storage_config, transfer))
 
-    def leave(self, transfer: str) -> None:
-        """See Limits.leave."""
-        self.parked = [one for one in self.parked if one[1] != transfer]
+    def put_off(self, storage_config: str, transfer: str, seconds: float) -> None:
+        """See Limits.put_off: written down."""
+        self.later.append((storage_config, transfer, seconds))
 
     def waiting(self) -> Sequence[str]:
         """See Limits.waiting."""
@@ -47,10 +49,10 @@ class CountedLimits:
 
     def first(self, storage_config: str) -> str | None:
         """See Limits.first."""
-        transfer = next((transfer for config, transfer in self.parked if config == storage_config), None)
-        if transfer is not None:
-            self.leave(transfer)
-        return transfer
+        found = next((one for one in self.parked if one[0] == storage_config), None)
+        if found is not None:
+            self.parked.remove(found)
+        return found[1] if found else None
 
     def reserve(self, storage_config: str, size: int, bytes_per_second: int) -> float:
         """See Limits.reserve: the answer is what `seconds` says."""

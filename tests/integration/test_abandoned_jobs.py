@@ -31,8 +31,8 @@ def run(core: Core, statement: str) -> list[tuple[object, ...]]:
 
 def taken(core: Core, worker: str, *, last_sign: str, begun: str) -> None:
     """A job that this worker has in hand: when it last gave a sign of life, and when the job began."""
-    core.jobs.nudge([(worker, None)])
-    job = f"SELECT max(id) FROM procrastinate_jobs WHERE args ->> 'transfer' = '{worker}'"
+    core.jobs.nudge_notices([(worker, None)])
+    job = f"SELECT max(id) FROM procrastinate_jobs WHERE args ->> 'notice' = '{worker}'"
     run(
         core,
         f"WITH w AS (INSERT INTO procrastinate_workers (last_heartbeat) "
@@ -51,16 +51,16 @@ def test_the_jobs_of_dead_workers_are_forgotten_and_no_others(core: Core) -> Non
     taken(core, "dead", last_sign="2 minutes", begun="2 minutes")
     taken(core, "dead and pruned", last_sign="2 minutes", begun="2 minutes")
     taken(core, "taken for dead, and alive", last_sign="40 seconds", begun="10 seconds")
-    core.jobs.nudge([("waits", None)])
+    core.jobs.nudge_notices([("waits", None)])
     pruned = "('dead and pruned', 'taken for dead, and alive')"
     jobs = "procrastinate_jobs"
     run(
         core,
         f"DELETE FROM procrastinate_workers WHERE id IN (SELECT worker_id FROM {jobs} "
-        f"WHERE args ->> 'transfer' IN {pruned})",
+        f"WHERE args ->> 'notice' IN {pruned})",
     )
     assert core.jobs.forget_abandoned() == 2
-    left = {row[0] for row in run(core, f"SELECT args ->> 'transfer' FROM {jobs}")}
+    left = {row[0] for row in run(core, f"SELECT args ->> 'notice' FROM {jobs}")}
     assert left == {"alive", "taken for dead, and alive", "waits"}
     assert core.jobs.forget_abandoned() == 0
 

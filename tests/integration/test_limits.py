@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from adapters.jobs.limits import PostgresLimits
+from adapters.jobs.limits import WINDOW, PostgresLimits
+from adapters.jobs.waiting import CHANNEL, WaitingTransfers
 from application.ports.limits import Berth
 from domain.errors import RetryLater
 from tests.site import eventually
@@ -33,6 +35,13 @@ def worker(database: str) -> Iterator[Open]:
             return limits
 
         yield opened
+
+
+@pytest.fixture
+def waiting(database: str) -> Iterator[WaitingTransfers]:
+    """What those who nudge have."""
+    with ConnectionPool(database, min_size=1, kwargs={"autocommit": True}) as pool:
+        yield WaitingTransfers(pool)
 
 
 def test_s59_no_more_than_the_limit_run_at_a_time_over_all_workers(worker: Open) -> None:
@@ -111,27 +120,67 @@ def test_s59_a_place_whose_session_broke_is_given_back_without_a_complaint(worke
     assert mine.take("a", 1) is not None
 
 
-def test_s59_those_who_wait_are_called_in_their_order_and_each_once(worker: Open) -> None:
+def test_s59_those_who_wait_are_called_in_the_order_of_their_times_and_each_once(
+    worker: Open, waiting: WaitingTransfers
+) -> None:
     one, two = worker(), worker()
+    now = datetime.now(UTC)
     for number in range(4):
-        one.park("a", f"t{number}")
-    one.park("a", "t0")
-    two.leave("t1")
-    assert [one.first("a"), two.first("a"), one.first("a"), two.first("a")] == ["t0", "t2", "t3", None]
+        waiting.put({f"t{number}": ("a", None)})
+    waiting.put({"t0": ("a", now + timedelta(hours=1)), "t3": ("a", now - timedelta(hours=1))})
+    assert [one.first("a"), two.first("a"), one.first("a"), two.first("a")] == ["t3", "t0", "t1", "t2"]
+    assert one.first("a") is None
 
 
-def test_s59_the_destination_with_the_fewest_running_is_called_first(worker: Open) -> None:
+def test_what_is_not_due_waits_for_its_time_and_is_found_then(
+    worker: Open, waiting: WaitingTransfers, database: str
+) -> None:
     limits = worker()
-    assert limits.waiting() == []
-    for destination in ("b", "a", "c"):
-        for number in range(3):
-            limits.park(destination, f"{destination}{number}")
-    assert limits.waiting() == ["a", "b", "c"]
+    waiting.put({"later": ("a", datetime.now(UTC) + timedelta(hours=1))})
+    limits.put_off("b", "put off", 3600)
+    limits.put_off("a", "later", 7200)
+    assert (list(limits.waiting()), limits.first("a"), limits.first("b")) == ([], None, None)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("UPDATE starferry.waiting_transfer SET due_at = due_at - interval '61 minutes'")
+    assert (list(limits.waiting()), limits.first("a"), limits.first("b")) == (["a", "b"], "later", "put off")
+
+
+def test_s59_destinations_take_turns_and_those_with_the_fewest_running_are_called_first(
+    worker: Open, waiting: WaitingTransfers
+) -> None:
+    limits = worker()
+    assert list(limits.waiting()) == []
+    waiting.put({f"{destination}{number}": (destination, None) for destination in "bac" for number in range(3)})
+    assert list(limits.waiting()) == ["a", "b", "c"]
+    limits.first("a")
+    assert list(limits.waiting()) == ["b", "c", "a"], "each in its turn"
+    limits.first("b")
+    limits.first("c")
     limits.take("a", None)
-    assert limits.waiting() == ["b", "c", "a"]
+    assert list(limits.waiting()) == ["b", "c", "a"]
     for _ in range(4):
         limits.take("b", None)
-    assert limits.waiting() == ["c", "a"], "what could get no place here isn't called"
+    assert list(limits.waiting()) == ["c", "a"], "what could get no place here isn't called"
+
+
+def test_a_destination_among_very_many_gets_its_turn(worker: Open, waiting: WaitingTransfers) -> None:
+    limits, many = worker(), [f"d{number:03d}" for number in range(3 * WINDOW)]
+    waiting.put({f"{destination}-{number}": (destination, None) for destination in many for number in range(2)})
+    assert list(limits.waiting()) == many
+    served = []
+    for _ in many:
+        served.append(next(iter(limits.waiting())))
+        limits.first(served[-1])
+    assert served == many
+
+
+def test_whoever_listens_is_told_of_what_is_due_and_of_nothing_else(database: str, waiting: WaitingTransfers) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(f"LISTEN {CHANNEL}".encode())
+        waiting.put({"later": ("a", datetime.now(UTC) + timedelta(hours=1))})
+        waiting.put({f"t{number}": ("a", None) for number in range(500)})
+        told = list(connection.notifies(timeout=5.0, stop_after=1)) + list(connection.notifies(timeout=0.0))
+    assert [one.channel for one in told] == [CHANNEL], "once for all of them"
 
 
 def test_s59_the_bandwidth_of_a_destination_is_shared_chunk_by_chunk(worker: Open, database: str) -> None:

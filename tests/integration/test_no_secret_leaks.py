@@ -220,11 +220,11 @@ def _deliver_badly(scene: Scene) -> None:
     message = f"bad upload_id=x token={scene.gcs.emulator.accounts.tokens()}"
     quoting = json.dumps({"error": {"code": 400, "message": message, "errors": [{"reason": "invalid"}]}})
     bucket, config = _bucket(scene)
-    scene.gcs.fault(method="PUT", path=f"/b/{bucket}/o.*upload_id", status=400, body=quoting,
+    scene.gcs.fault(path=f"/b/{bucket}/o.*upload", status=400, body=quoting,
                     headers={"Content-Type": "application/json"}, times=0)  # fmt: skip
     _send(scene, config, 3, "failed")
     bucket, config = _bucket(scene)
-    scene.gcs.fault(method="PUT", path=f"/b/{bucket}/o", close="before", times=0)
+    scene.gcs.fault(path=f"/b/{bucket}/o", close="before", times=0)
     _send(scene, config, 4, "failed")
     bucket, config = _bucket(scene)
     scene.gcs.emulator.store.run("DELETE FROM buckets WHERE name = ?", bucket)

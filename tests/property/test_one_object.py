@@ -184,16 +184,18 @@ class Play:
             finally:
                 destination.close()
 
+        limits = CountedLimits()
+        limits.park(transfers.destination_of(ID), ID)
         Ferry(
             log=StagedLog(self.log, worker),
             store=self.store,
             vault=StagedVault(self.vault, worker),
             clock=self.clock,
             open_destination=opening,  # type: ignore[arg-type]
-            limits=CountedLimits(),
+            limits=limits,
             hash_file=lambda _: pytest.fail("the hashes are known"),
             worker=worker.name,
-        ).carry(ID)
+        ).go_on()
 
     def _step(self, worker: Worker, order: Order = "go") -> None:
         if not worker.ended:

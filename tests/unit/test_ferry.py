@@ -109,9 +109,11 @@ class Harbour:
             wait=self.waits.append,
         )
 
-    def carry(self, worker: str = "w1") -> Transfer:
-        self.ferry(worker).carry(ID)
-        return self.state
+    def carry(self, by: str | Ferry = "w1", transfer: str = ID) -> Transfer:
+        """A worker is told that a transfer may be due."""
+        self.limits.park(transfers.destination_of(transfer), transfer)
+        (self.ferry(by) if isinstance(by, str) else by).go_on()
+        return transfer_state(self.log, transfer)
 
     def happens(self, *events: Event) -> None:
         record(self.log, transfers.stream_of(ID), *events)
@@ -203,7 +205,7 @@ def test_s39_a_large_file_is_sent_in_chunks_and_its_progress_is_told(
 def test_s58_whoever_listens_is_told_after_every_piece(harbour: Harbour) -> None:
     told: list[Sent] = []
     harbour.request()
-    msgspec.structs.replace(harbour.ferry(), tell_progress=told.append).carry(ID)
+    harbour.carry(msgspec.structs.replace(harbour.ferry(), tell_progress=told.append))
     assert harbour.destination.calls.count("put") == len(told) == 8
     assert [one.bytes_sent for one in told] == sorted(one.bytes_sent for one in told)
     assert {(one.transfer, one.attempt, one.bytes_total) for one in told} == {(ID, 1, len(DATA))}
@@ -492,6 +494,7 @@ def test_a_session_that_an_earlier_program_kept_is_gone_on_with(harbour: Harbour
     harbour.request()
     harbour.destination.uploads["upload-0"] = DATA[:8]
     harbour.vault.put(SESSION, {"session": json.dumps({"offset": 4, "state": {"upload": "upload-0"}})})
+    harbour.happens(started(), TransferInterrupted(attempt=1, reason="The worker was lost."))
     harbour.carry()
     assert harbour.destination.calls.count("put") == 6
     assert harbour.status == "completed"
@@ -609,7 +612,7 @@ def test_a_worker_that_was_overtaken_leaves_the_copy_to_its_successor(harbour: H
 
 def test_s50_of_two_ferries_only_one_carries(harbour: Harbour) -> None:
     harbour.request()
-    harbour.destination.script("begin", lambda: harbour.ferry("w2").carry(ID))
+    harbour.destination.script("begin", lambda: harbour.carry("w2", ID))
     harbour.carry("w1")
     assert harbour.told == [TransferStarted, TransferCompleted]
     assert harbour.destination.opened == 1
@@ -721,14 +724,14 @@ def test_an_attempt_whose_end_could_not_be_recorded_is_given_back_as_soon_as_pos
 
     with monkeypatch.context() as patched:
         harbour.destination.script("finish", lambda: patched.setattr(harbour.log, "append", away))
-        ferry.carry(ID)
+        harbour.carry(ferry)
         assert harbour.status == "in_progress"
         with pytest.raises(RetryLater):
             ferry.settle()
     ferry.settle()
     assert harbour.told[-1] is TransferInterrupted
     assert harbour.state.failures == 0
-    ferry.carry(ID)
+    harbour.carry(ferry)
     ferry.settle()
     assert harbour.told[2:] == [TransferStarted, TransferCompleted]
 
@@ -745,9 +748,9 @@ def test_a_start_whose_answer_was_lost_is_given_back_too(harbour: Harbour, monke
 
     monkeypatch.setattr(harbour.log, "append", stored_but_unanswered)
     with pytest.raises(RetryLater):
-        ferry.carry(ID)
+        harbour.carry(ferry)
     assert harbour.status == "in_progress"
-    ferry.carry(ID)
+    harbour.carry(ferry)
     assert harbour.told == [TransferStarted, TransferInterrupted, TransferStarted, TransferCompleted]
 
 

@@ -8,7 +8,7 @@ import pytest
 from application import ferry as ferry_module
 from application import pacing
 from domain import storage_configs, transfers
-from domain.errors import GiveUp
+from domain.errors import GiveUp, RetryLater
 from domain.storage_configs import Settings, StorageConfigDeleted, StorageConfigEdited
 from domain.transfers import TransferCancelled, TransferCompleted, TransferFailed, TransferStarted
 from tests.fakes.samples import configured, record, transfer_requested, transfer_state
@@ -44,12 +44,12 @@ def test_s59_what_finds_no_place_waits_and_is_carried_by_who_frees_one(harbour: 
 
     def meanwhile() -> None:
         for other in (second, third):
-            harbour.ferry("w2").carry(other)
+            harbour.carry("w2", other)
         assert (status(harbour, second), status(harbour, third)) == ("pending", "pending")
         assert [transfer for _, transfer in harbour.limits.parked] == [second, third]
 
     harbour.destination.script("begin", meanwhile)
-    harbour.ferry().carry(ID)
+    harbour.carry()
     assert [status(harbour, one) for one in (ID, second, third)] == ["completed"] * 3
     assert harbour.limits.parked == []
     order = [event.stream for event in harbour.log.read(0, 99).events if isinstance(event.event, TransferStarted)]
@@ -63,29 +63,40 @@ def test_s59_a_waiting_transfer_of_another_destination_goes_first_when_that_has_
     second, foreign = another(harbour, 8), another(harbour, 9, "other")
 
     def meanwhile() -> None:
-        harbour.ferry("w2").carry(second)
+        harbour.carry("w2", second)
         assert status(harbour, second) == "pending"
-        harbour.ferry("w2").carry(foreign)
+        harbour.carry("w2", foreign)
         assert status(harbour, foreign) == "completed", "a slow destination leaves a place"
 
     harbour.destination.script("begin", meanwhile)
-    harbour.ferry().carry(ID)
+    harbour.carry()
     assert status(harbour, second) == "completed"
 
 
-def test_s59_a_place_that_came_free_before_the_transfer_waited_is_taken(harbour: Harbour) -> None:
+def test_whoever_finds_something_calls_another_for_there_may_be_more(harbour: Harbour) -> None:
     harbour.request()
-    take, answers = harbour.limits.take, [False, True]
-    harbour.limits.take = lambda config, most: take(config, most) if answers.pop(0) else None  # type: ignore[method-assign]
-    harbour.ferry().carry(ID)
-    assert harbour.status == "completed"
-    assert harbour.limits.parked == []
+    second = another(harbour, 8)
+    for transfer in (ID, second):
+        harbour.limits.park("cfg", transfer)
+    called: list[str] = []
+    harbour.ferry().go_on(lambda: called.append(harbour.status))
+    assert called == ["pending", "completed"], "before it is carried, and not when nothing was found"
+    assert status(harbour, second) == "completed"
+
+
+def test_what_is_not_due_yet_waits_until_it_is(harbour: Harbour) -> None:
+    harbour.request()
+    harbour.destination.script("begin", RetryLater("Busy."))
+    assert harbour.carry().failures == 1
+    harbour.clock.forward(minutes=2)
+    assert harbour.carry().attempts == 1
+    assert harbour.limits.later == [("cfg", ID, 180.0)]
 
 
 def test_s59_a_failed_attempt_gives_its_place_back(harbour: Harbour) -> None:
     harbour.request()
     harbour.destination.script("begin", GiveUp("No."))
-    harbour.ferry().carry(ID)
+    harbour.carry()
     assert harbour.status == "failed"
     assert not +harbour.limits.running
 
@@ -153,7 +164,7 @@ def test_s59_a_transfer_that_is_cancelled_while_it_waits_for_the_line_sends_noth
     ferry = msgspec.structs.replace(
         harbour.ferry(), wait=lambda _: harbour.happens(TransferCancelled(reason="Cancelled by ana."))
     )
-    ferry.carry(ID)
+    harbour.carry(ferry)
     assert harbour.status == "cancelled"
     assert "put" not in harbour.destination.calls
     assert harbour.destination.uploads == {}, "what the provider had of it is dropped"
@@ -173,6 +184,6 @@ def test_a_transfer_failing_for_its_file_does_not_stop_those_that_wait(harbour: 
     other = another(harbour, 8)
     harbour.limits.park("cfg", other)
     harbour.store.files.pop(("files/7.fits", "key-7"))
-    harbour.ferry().carry(ID)
+    harbour.carry()
     assert isinstance(harbour.events[-1], TransferFailed)
     assert status(harbour, other) == "completed"

@@ -9,6 +9,7 @@ import msgspec
 from litestar import Response, get
 from litestar.params import FromPath
 
+from api.health import QUEUED
 from api.serving import AnyRequest, in_thread, serving_of
 from api.web.console.asking import changer, console_page, looker
 from api.web.console.frame_pages import SEARCHED
@@ -74,7 +75,7 @@ async def _state(request: AnyRequest) -> dict[str, Any]:
         letters = await rows(
             f"SELECT consumer, position, stream, at FROM starferry.dead_letter ORDER BY at DESC LIMIT {SHOWN}"
         )
-        ((queued,),) = await rows("SELECT count(*) FROM procrastinate.procrastinate_jobs WHERE status = 'todo'")
+        ((queued,),) = await rows(QUEUED)
         counted = await rows(
             "SELECT who, requests, since, until FROM starferry.throttle WHERE until > now() "
             f"ORDER BY requests DESC, who LIMIT {SHOWN}"

@@ -60,4 +60,4 @@ def test_s59_a_limited_destination_gets_one_file_after_the_other_and_all_of_them
         if recorded.stream in streams and recorded.event.topic != "transfer.requested"
     ]
     assert told == ["started", "completed"] * 6, "never two at a time"
-    assert site.core.limits.waiting() == []
+    assert list(site.core.limits.waiting()) == []

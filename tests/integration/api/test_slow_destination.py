@@ -16,6 +16,7 @@ from application.fair_share import places_for
 from application.ferry import Ferry
 from application.ports.destination import Destination
 from domain.storage_configs import StorageConfig
+from domain.transfers import TransferStarted, destination_of
 from tests.integration.api.deliveries import create, folder_body, observe, transfers
 from tests.records import fits_bytes, new_name
 from tests.site import Site, eventually
@@ -61,10 +62,9 @@ def working(site: Site, ferry: Ferry) -> Iterator[None]:
     async def work() -> None:
         await run_worker(
             site.core.conninfo,
-            ferry.carry,
+            ferry.go_on,
             site.core.send_notice,
             dict,
-            go_on=ferry.go_on,
             places=places_for(CONCURRENCY),
             sweep_seconds=60.0,
         )
@@ -115,5 +115,29 @@ def test_s59_a_destination_whose_uploads_hang_starves_nobody_and_loses_nothing(s
         assert hanging.most == CONCURRENCY
     finally:
         hanging.free.set()
+        site.jobs.paused.clear()
+        limits.close()
+
+
+def test_s59_a_transfer_to_a_quiet_destination_begins_before_a_burst_to_another_is_through(site: Site) -> None:
+    busy, quiet = (create(site.user, folder_body(site))["id"] for _ in range(2))
+    limits = PostgresLimits(site.core.conninfo, site.core.pool, places_for(CONCURRENCY))
+    ferry = msgspec.structs.replace(site.core.ferry("test-worker-3"), limits=limits)
+    site.jobs.paused.set()
+    try:
+        for config, files in ((busy, SLOW_FILES), (quiet, 1)):
+            number = observe(site.user, config)
+            for _ in range(files):
+                site.ingest(fits_bytes(BLKUID=number), f"{new_name()}.fits")
+            eventually(lambda: len(statuses(site, config)) == files, "not requested")  # noqa: B023
+            site.core.jobs.nudge([(row["id"], None) for row in transfers(site.user, storage_config=config)])
+        before = site.events()
+        with working(site, ferry):
+            eventually(lambda: statuses(site, busy) == ["completed"] * SLOW_FILES, "the burst isn't through")
+            eventually(lambda: statuses(site, quiet) == ["completed"], "the quiet one isn't through")
+        events = site.core.log.read(before, 1000).events
+        begun = [destination_of(event.stream) for event in events if isinstance(event.event, TransferStarted)]
+        assert begun.index(quiet) <= places_for(CONCURRENCY), "first in, first out, it would be the last"
+    finally:
         site.jobs.paused.clear()
         limits.close()

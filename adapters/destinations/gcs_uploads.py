@@ -1,13 +1,15 @@
-"""Google Cloud Storage's resumable upload protocol, as far as one upload at a time needs it.
+"""Google Cloud Storage's upload protocols, as far as one upload at a time needs them: resumable, or in one request.
 
-Source: the JSON API's "resumable uploads" and "performing resumable uploads" pages. The SDK's own loop can't take a
-partial persist (308 with a shorter Range), a finished session, or a resume in another process.
+Source: the JSON API's "resumable uploads", "performing resumable uploads" and "multipart uploads" pages. The SDK's own
+loop can't take a partial persist (308 with a shorter Range), a finished session, or a resume in another process.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 import re
+import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -48,7 +50,7 @@ class Lost(msgspec.Struct, frozen=True):
 Progress = Confirmed | Finished | Taken | Lost
 
 
-class ResumableUploads:
+class GcsUploads:
     """Uploads to one bucket through `session`, which adds the credentials.
 
     `timeout` (seconds) holds for connecting, for each piece of a chunk and for the answer, so a slow line is no fault
@@ -58,21 +60,39 @@ class ResumableUploads:
     def __init__(self, session: Any, base: str, bucket: str, timeout: float) -> None:
         self._session = session
         self._base = base
-        self._bucket = bucket
+        self._address = f"{base}/upload/storage/v1/b/{quote(bucket, safe='')}/o"
         self._timeout = timeout
+
+    def whole(self, upload: Upload, name: str, data: bytes) -> Finished | Taken:
+        """All bytes in one request. The provider compares the checksums, and the object appears only where none is."""
+        boundary = secrets.token_hex(16)
+        head = f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n".encode()
+        media = f"\r\n--{boundary}\r\nContent-Type: {upload.content_type}\r\n\r\n".encode()
+        described = json.dumps(_metadata(upload, name)).encode()
+        response = self._session.request(
+            "POST",
+            self._address,
+            params={"uploadType": "multipart", "ifGenerationMatch": "0"},
+            data=_Pieces(head + described + media, data, f"\r\n--{boundary}--\r\n".encode()),
+            headers={"Content-Type": f"multipart/related; boundary={boundary}"},
+            timeout=self._timeout,
+            allow_redirects=False,
+        )
+        match response.status_code:
+            case 200 | 201:
+                return Finished(_resource(response))
+            case 412:
+                return Taken()
+            case _:
+                raise UnexpectedReply(response)
 
     def initiate(self, upload: Upload, name: str) -> str | Taken:
         """The address of a new upload, which is a capability. The object appears only where none is before."""
         response = self._session.request(
             "POST",
-            f"{self._base}/upload/storage/v1/b/{quote(self._bucket, safe='')}/o",
+            self._address,
             params={"uploadType": "resumable", "ifGenerationMatch": "0"},
-            json={
-                "name": name,
-                "contentType": upload.content_type,
-                "crc32c": _base64(upload.hashes.crc32c),
-                "md5Hash": _base64(upload.hashes.md5),
-            },
+            json=_metadata(upload, name),
             headers={
                 "X-Upload-Content-Type": upload.content_type,
                 "X-Upload-Content-Length": str(upload.size),
@@ -146,15 +166,25 @@ class _Pieces:
     A socket's time-out bounds one send, so a chunk sent whole would fail on any line slower than chunk ÷ time-out.
     """
 
-    def __init__(self, data: bytes) -> None:
-        self._data = memoryview(data)
+    def __init__(self, *data: bytes) -> None:
+        self._data = [memoryview(one) for one in data]
 
     def __len__(self) -> int:
-        return len(self._data)
+        return sum(map(len, self._data))
 
     def __iter__(self) -> Iterator[memoryview]:
-        for start in range(0, len(self._data), _PIECE):
-            yield self._data[start : start + _PIECE]
+        for one in self._data:
+            for start in range(0, len(one), _PIECE):
+                yield one[start : start + _PIECE]
+
+
+def _metadata(upload: Upload, name: str) -> dict[str, str]:
+    return {
+        "name": name,
+        "contentType": upload.content_type,
+        "crc32c": _base64(upload.hashes.crc32c),
+        "md5Hash": _base64(upload.hashes.md5),
+    }
 
 
 def _resource(response: requests.Response) -> Mapping[str, Any]:
