@@ -7,13 +7,9 @@ full of: they are copied in, without a look at what is there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from struct import Struct
 from typing import Any
 
 import msgspec
-from psycopg import pq
-from psycopg.adapt import Dumper
 
 from application.ports.sky import Sky
 from domain.event import Recorded
@@ -21,6 +17,7 @@ from domain.footprint import Footprint
 from domain.frame_record import FrameRecord, folded, submitter_of
 from domain.frames import FileProcessed, FrameAmended, FrameVersion
 from projections.frames.grams import frame_grams
+from projections.frames.int_arrays import INT2, INT4, take_packed
 from projections.frames.months import month_key
 from projections.projection import Cursor
 
@@ -72,8 +69,8 @@ INSERT INTO link SELECT id, frame_id FROM arrived UNION SELECT frame_id, id FROM
 
 
 class Arrivals(msgspec.Struct, frozen=True):
-    """Rows of different frames, in the order of their columns; `cells` and `grams` are the last two of `frames`.
-    `named` holds which frame names which, `names` the frames' own."""
+    """Rows of different frames, in the order of their columns; `cells` and `grams`, packed, are the last two of
+    `frames`. `named` holds which frame names which, `names` the frames' own."""
 
     frames: list[tuple[Any, ...]]
     versions: list[tuple[Any, ...]]
@@ -92,9 +89,9 @@ class Arriving:
         """What these events, FileProcessed or FrameAmended of different frames, bring."""
         records = [_record(recorded) for recorded in arrived]
         outlines = [record.area for record in records]
-        found = iter(self._sky.cells_many([outline for outline in outlines if outline is not None]))
-        cells = [None if outline is None else next(found) for outline in outlines]
-        grams = frame_grams([(record.basename, record.target_name) for record in records])
+        found = iter(INT4.elements_of(self._sky.cells_many([outline for outline in outlines if outline is not None])))
+        cells = [None if outline is None else INT4.packed(next(found)) for outline in outlines]
+        grams = INT2.elements(*frame_grams([(record.basename, record.target_name) for record in records]))
         frames = [self._frame(*each) for each in zip(arrived, cells, grams, strict=True)]
         names = [(row[0], record.basename) for row, record in zip(frames, records, strict=True)]
         return Arrivals(
@@ -109,7 +106,7 @@ class Arriving:
             names,
         )
 
-    def _frame(self, recorded: Recorded, cells: list[int] | None, grams: list[int]) -> tuple[Any, ...]:
+    def _frame(self, recorded: Recorded, cells: bytes | None, grams: bytes) -> tuple[Any, ...]:
         event = recorded.event
         assert isinstance(event, FileProcessed | FrameAmended)
         record = event.record
@@ -140,7 +137,7 @@ class Arriving:
             ",".join([self._version_json(version, recorded) for version in reversed(_of(recorded))]),
             None if record.area is None else self._area_json(record.area),
             cells,
-            grams if month is None else [*grams, month],
+            INT2.packed(grams if month is None else grams + INT2.element(month)),
         )
 
     def _version_json(self, version: FrameVersion, recorded: Recorded) -> str:
@@ -160,7 +157,7 @@ class Arriving:
 def merge(cursor: Cursor, arrivals: Arrivals) -> None:
     """Bring these into the tables, whether the frames are there or not."""
     columns = _columns(arrivals.frames)
-    columns[-2:] = [[None if row is None else f"{{{','.join(map(str, row))}}}" for row in ints] for ints in columns[-2:]]
+    columns[-2:] = list(map(INT4.text, columns[-2])), list(map(INT2.text, columns[-1]))
     cursor.execute(_UPSERT, columns, prepare=True)
     if arrivals.versions:
         cursor.execute(_VERSIONS, _columns(arrivals.versions), prepare=True)
@@ -195,8 +192,7 @@ def _linked(cursor: Cursor, named: Sequence[tuple[int, str]]) -> list[tuple[int,
 
 
 def _copy(cursor: Cursor, statement: str, types: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    cursor.adapters.register_dumper(None, _Int4Array)
-    cursor.adapters.register_dumper(None, _Int2Array)
+    take_packed(cursor)
     with cursor.copy(statement.encode()) as copy:
         copy.set_types(types)
         for row in rows:
@@ -229,37 +225,3 @@ def _version(version: FrameVersion, frame_id: int, recorded: Recorded) -> tuple[
         bytes.fromhex(version.hashes.sha256) if version.hashes else None,
         False,
     )
-
-
-class _IntArray(Dumper):
-    """Lists of whole numbers in PostgreSQL's binary form (array_recv), in a seventh of psycopg's time."""
-
-    format = pq.Format.BINARY
-    element: int
-    layout: str
-    size: int
-
-    def dump(self, obj: list[int]) -> bytes:
-        count = len(obj)
-        if not count:
-            return _EMPTY_ARRAY.pack(0, 0, self.element)
-        alternating = [self.size] * (2 * count)
-        alternating[1::2] = obj
-        return _array(self.layout, count).pack(1, 0, self.element, count, 1, *alternating)
-
-
-class _Int4Array(_IntArray):
-    oid, element, layout, size = 1007, 23, "i", 4
-
-
-class _Int2Array(_IntArray):
-    oid, element, layout, size = 1005, 21, "h", 2
-
-
-_EMPTY_ARRAY = Struct(">3i")
-
-
-@cache
-def _array(layout: str, count: int) -> Struct:
-    """Dimensions, whether there are nulls, the elements' type, their number and first index; sizes and elements."""
-    return Struct(f">5i{f'i{layout}' * count}")
