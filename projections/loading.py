@@ -1,44 +1,54 @@
 """The first, long part of a rebuild: the log from its beginning into empty tables, and the indexes on them.
 
-Reading, decoding and making rows of one stretch goes on while the database takes in the one before. All is written in
-the log's order, a stretch a transaction.
+Reading, decoding and making rows of the next stretches goes on while the database takes in one: in processes of their
+own where there is much to do. All is written in the log's order, a stretch a transaction.
 """
 
 from __future__ import annotations
 
 import gc
+import multiprocessing
+import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
-import msgspec
 import psycopg
 
 from application.ports.event_log import EventLog
+from domain.errors import RetryLater
 from domain.event import Recorded
 from projections.projection import Cursor, Projection
 
 STRETCH = 2000
-"""Events of a transaction. The memory that a load takes is that of four such stretches, some 20 MB."""
+"""Events of a transaction. What is on its way is a few stretches, so memory stays the same however long the log is."""
 MAKERS = 2
-"""Threads that read and make rows: one waits for the database while the other works."""
+MANY = 100_000
+"""Events from which on makers are processes. With fewer they are threads: a process takes a second to begin."""
+NICENESS = 5
+"""Whoever reads meanwhile goes first."""
 CONNECTIONS = 2
 """Indexes that are made at a time. With more, readers would wait for a processor."""
 INDEX_MEMORY_KB = 256 * 1024
-"""A GIN index is made of as many pieces as its keys fill this memory: at a million frames the one of trigrams takes half
-as long as with the server's usual 64 MB."""
+"""A GIN index is put together from as many pieces as its keys fill this memory."""
 
 Report = Callable[[int, int], None]
+Make = Callable[[int, int], "Future[Any]"]
+"""Begins to prepare the events after a position until another."""
 
 
 @runtime_checkable
 class Loaded(Protocol):
-    """What a read model may have for the sake of a load: `apply` in two halves, for tables that were empty at first."""
+    """What a read model may have for the sake of a load: `apply` in two halves, for tables that were empty at first.
+    Model and log are pickled on their way to other processes, as is what was prepared on its way back."""
 
     def prepare(self, events: Sequence[Recorded]) -> Any:
-        """What can be made of events without a look into the tables. Called from several threads."""
+        """What can be made of events without a look into the tables. Called from several threads or processes."""
         ...
 
     def load(self, cursor: Cursor, prepared: Any) -> None:
@@ -47,21 +57,19 @@ class Loaded(Protocol):
         ...
 
 
-class _Stretch(msgspec.Struct, frozen=True):
-    events: Sequence[Recorded]
-    upto: int
-    prepared: Any
-
-
 def load(
     conninfo: str, log: EventLog, projection: Projection, schema: str, position: int, upto: int, report: Report
 ) -> int:
     """Apply the events after `position` until `upto` to the tables in `schema`, which hold those before. Returns the
-    position reached, `upto`."""
-    with _collector_off(), psycopg.connect(conninfo, autocommit=True) as connection:
-        for stretch in _stretches(log, projection, position, upto):
-            _write(connection, projection, schema, stretch)
-            report(stretch.upto, upto)
+    position reached, `upto`. Raises RetryLater when a process that helps was killed."""
+    with (
+        _collector_off(),
+        _makers(log, projection, upto - position) as make,
+        psycopg.connect(conninfo, autocommit=True) as connection,
+    ):
+        for after, until, prepared in _stretches(make, position, upto):
+            _write(connection, log, projection, schema, (after, until), prepared)
+            report(until, upto)
     return max(position, upto)
 
 
@@ -98,45 +106,94 @@ def _collector_off() -> Iterator[None]:
             gc.enable()
 
 
-def _stretches(log: EventLog, projection: Projection, position: int, upto: int) -> Iterator[_Stretch]:
-    """What is to be written, in order; a few ahead are being made."""
-    starts = iter(range(position, upto, STRETCH))
-    with ThreadPoolExecutor(MAKERS) as makers:
-        coming: deque[Future[_Stretch]] = deque()
-        try:
-            while True:
-                while len(coming) <= MAKERS and (start := next(starts, None)) is not None:
-                    coming.append(makers.submit(_make, log, projection, start, min(start + STRETCH, upto)))
-                if not coming:
-                    return
-                yield coming.popleft().result()
-        finally:
-            for future in coming:
-                future.cancel()
+@contextmanager
+def _makers(log: EventLog, projection: Projection, events: int) -> Iterator[Make]:
+    """Where rows are made."""
+    if isinstance(projection, Loaded) and events >= MANY:
+        spawning = multiprocessing.get_context("spawn")  # a fork would share database connections
+        with ProcessPoolExecutor(MAKERS, spawning, _begin, (log, projection)) as processes:
+            try:
+                yield lambda after, upto: processes.submit(_make_here, after, upto)
+            except BrokenProcessPool as error:
+                raise RetryLater("A process that helped with the rebuild was killed; begin it again.") from error
+            finally:
+                processes.shutdown(cancel_futures=True)
+    else:
+        with ThreadPoolExecutor(MAKERS) as threads:
+            try:
+                yield lambda after, upto: threads.submit(_make, log, projection, after, upto)
+            finally:
+                threads.shutdown(cancel_futures=True)
 
 
-def _make(log: EventLog, projection: Projection, after: int, upto: int) -> _Stretch:
-    batch = log.read(after, STRETCH, upto=upto, topics=projection.topics)
-    prepared = projection.prepare(batch.events) if isinstance(projection, Loaded) else None
-    return _Stretch(batch.events, upto, prepared)
+def _stretches(make: Make, position: int, upto: int) -> Iterator[tuple[int, int, Any]]:
+    """Stretches with what was prepared of them, in order; a few ahead are being made."""
+    coming: deque[tuple[int, int, Future[Any]]] = deque()
+    for after in range(position, upto, STRETCH):
+        until = min(after + STRETCH, upto)
+        coming.append((after, until, make(after, until)))
+        if len(coming) > MAKERS + 1:
+            first, last, future = coming.popleft()
+            yield first, last, future.result()
+    for first, last, future in coming:
+        yield first, last, future.result()
 
 
-def _write(connection: psycopg.Connection[Any], projection: Projection, schema: str, stretch: _Stretch) -> None:
-    if not stretch.events:
+_mine: list[tuple[EventLog, Projection]] = []
+"""Of a process that makes rows."""
+
+
+def _begin(log: EventLog, projection: Projection) -> None:
+    """Make this process ready to make rows, until the one that wants them ends in whatever way."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(NICENESS)
+    gc.disable()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _mine.append((log, projection))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _make_here(after: int, upto: int) -> Any:
+    return _make(*_mine[0], after, upto)
+
+
+def _make(log: EventLog, projection: Projection, after: int, upto: int) -> Any:
+    """What is prepared of a stretch, or its events where nothing can be."""
+    events = log.read(after, STRETCH, upto=upto, topics=projection.topics).events
+    return projection.prepare(events) if isinstance(projection, Loaded) else events
+
+
+def _write(
+    connection: psycopg.Connection[Any],
+    log: EventLog,
+    projection: Projection,
+    schema: str,
+    stretch: tuple[int, int],
+    prepared: Any,
+) -> None:
+    if not prepared:
         return
-    try:
-        with connection.transaction(), connection.cursor() as cursor:
-            _settle(cursor, schema)
-            if isinstance(projection, Loaded):
-                projection.load(cursor, stretch.prepared)
-            else:
-                projection.apply(cursor, stretch.events)
-    except psycopg.errors.UniqueViolation:
-        with connection.transaction(), connection.cursor() as cursor:
-            _settle(cursor, schema)
-            projection.apply(cursor, stretch.events)
+    with _transaction(connection, schema) as cursor:
+        if not isinstance(projection, Loaded):
+            projection.apply(cursor, prepared)
+            return
+        try:
+            with connection.transaction():
+                projection.load(cursor, prepared)
+        except psycopg.errors.UniqueViolation:
+            after, upto = stretch
+            projection.apply(cursor, log.read(after, STRETCH, upto=upto, topics=projection.topics).events)
 
 
-def _settle(cursor: Cursor, schema: str) -> None:
-    cursor.execute(b"SET LOCAL synchronous_commit TO off")
-    cursor.execute(f"SET LOCAL search_path TO {schema}".encode())
+@contextmanager
+def _transaction(connection: psycopg.Connection[Any], schema: str) -> Iterator[Cursor]:
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute(b"SET LOCAL synchronous_commit TO off")
+        cursor.execute(f"SET LOCAL search_path TO {schema}".encode())
+        yield cursor

@@ -36,13 +36,17 @@ _ENTER = (
 
 
 class PostgresEventLog:
-    """Implements EventLog. Safe to share between threads."""
+    """Implements EventLog. Safe to share between threads. Pickled, it is opened anew where it arrives."""
 
     def __init__(self, conninfo: str) -> None:
+        self._conninfo = conninfo
         self.datastore = open_datastore(conninfo)
         with reaching():
             self.recorder = StarferryRecorder(self.datastore)
         self.mapper = EventMapper()
+
+    def __reduce__(self) -> tuple[type[PostgresEventLog], tuple[str]]:
+        return PostgresEventLog, (self._conninfo,)
 
     def close(self) -> None:
         """Give the connections back."""

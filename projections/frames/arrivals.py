@@ -87,6 +87,8 @@ class Arriving:
 
     def rows(self, arrived: Sequence[Recorded]) -> Arrivals:
         """What these events, FileProcessed or FrameAmended of different frames, bring."""
+        if not arrived:
+            return Arrivals([], [], [], [])
         records = [_record(recorded) for recorded in arrived]
         outlines = [record.area for record in records]
         found = iter(INT4.elements_of(self._sky.cells_many([outline for outline in outlines if outline is not None])))

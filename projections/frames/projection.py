@@ -35,7 +35,7 @@ DELETE FROM link l USING one_way o WHERE l.frame_id = o.other_id AND l.other_id 
 
 
 class Made(msgspec.Struct, frozen=True):
-    """A round with the rows that its new and other arrivals bring."""
+    """A round with the rows that its new and other arrivals bring, instead of them."""
 
     round: Round
     new: Arrivals
@@ -62,7 +62,11 @@ class FramesProjection:
     )
 
     def __init__(self, sky: Sky) -> None:
+        self._sky = sky
         self._arriving = Arriving(sky)
+
+    def __reduce__(self) -> tuple[type[FramesProjection], tuple[Sky]]:
+        return FramesProjection, (self._sky,)
 
     def apply(self, cursor: Cursor, events: Sequence[Recorded]) -> None:
         """See Projection.apply."""
@@ -79,7 +83,9 @@ class FramesProjection:
             _write(cursor, made)
 
     def _made(self, round_: Round) -> Made:
-        return Made(round_, self._arriving.rows(round_.new), self._arriving.rows(round_.arrived))
+        made = Made(round_, self._arriving.rows(round_.new), self._arriving.rows(round_.arrived))
+        round_.new, round_.arrived = [], []
+        return made
 
 
 def _write(cursor: Cursor, made: Made) -> None:
