@@ -96,9 +96,7 @@ class PostgresEventLog:
         self, after: int, limit: int, *, upto: int | None = None, topics: Collection[str] | None = None
     ) -> ReadBatch:
         """See EventLog.read."""
-        stored = self._reach(
-            lambda: self.recorder.select_rows(after, limit, upto), again=True
-        )
+        stored = self._reach(lambda: self.recorder.select_rows(after, limit, upto), again=True)
         wanted = stored if topics is None else [event for event in stored if event.topic in topics]
         return ReadBatch(self.mapper.recorded(wanted), stored[-1].id if stored else after)
 

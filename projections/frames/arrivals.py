@@ -98,7 +98,11 @@ class Arriving:
         names = [(row[0], record.basename) for row, record in zip(frames, records, strict=True)]
         return Arrivals(
             frames,
-            [_version(v, own[0], recorded) for recorded, own in zip(arrived, names, strict=True) for v in _of(recorded)],
+            [
+                _version(v, own[0], recorded)
+                for recorded, own in zip(arrived, names, strict=True)
+                for v in _of(recorded)
+            ],
             [
                 (own[0], name)
                 for own, record in zip(names, records, strict=True)

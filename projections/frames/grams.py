@@ -45,6 +45,4 @@ def frame_grams(names: Sequence[tuple[str, str]]) -> tuple[npt.NDArray[np.int64]
 
 def _grams(text: str, seed: int) -> list[int]:
     codes = [ord(character) for character in text]
-    return sorted(
-        {(a * 961 + b * 31 + c + seed) & _MASK for a, b, c in zip(codes, codes[1:], codes[2:], strict=False)}
-    )
+    return sorted({(a * 961 + b * 31 + c + seed) & _MASK for a, b, c in zip(codes, codes[1:], codes[2:], strict=False)})

@@ -140,9 +140,7 @@ class Story:
             return FrameAmended(frame_id=self._frame_ids[who], record=record, headers=headers)
         new = FrameVersion(id=next(self._ids), key=f"k{step.number}", md5="m", extension=".fits")
         self._files[who].append(new)
-        return FileProcessed(
-            frame_id=self._frame_ids[who], record=record, headers=msgspec.Raw(b"{}"), versions=(new,)
-        )
+        return FileProcessed(frame_id=self._frame_ids[who], record=record, headers=msgspec.Raw(b"{}"), versions=(new,))
 
 
 @pytest.fixture
