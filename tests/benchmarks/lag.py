@@ -64,8 +64,8 @@ def run(session: Session) -> Iterator[Row]:
         goal=f"< {GOAL_MS}",
         reached=p99 < GOAL_MS,
         peak=peak,
-        note=f"{len(spans)} of {len(committed)} frames at {len(committed) / elapsed:.0f} a second, each a commit of its "
-        f"own; p50 {p50:.0f} ms, greatest {spans[-1]:.0f} ms; from the commit to the read models' notification",
+        note=f"{len(spans)} of {len(committed)} frames at {len(committed) / elapsed:.0f} a second, each committed by "
+        f"itself; p50 {p50:.0f} ms, greatest {spans[-1]:.0f} ms; from the commit to the read models' notification",
     )
 
 
