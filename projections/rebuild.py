@@ -14,6 +14,7 @@ import psycopg
 
 from application.ports.event_log import EventLog
 from domain.errors import Conflict
+from projections.loading import create_indexes, load
 from projections.projection import Projection, checksum_query, live_schema
 from projections.runner import build_schema
 
@@ -54,12 +55,8 @@ def rebuild(
         connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
         with connection.transaction():
             build_schema(connection, projection, schema, with_indexes=False)
-        position = _catch_up(
-            connection, log, projection, schema, 0, _live_position(connection, projection, log), report
-        )
-        connection.execute(f"SET search_path TO {schema}".encode())
-        connection.execute(projection.indexes.encode())
-        connection.execute(b"RESET search_path")
+        position = load(conninfo, log, projection, schema, 0, _live_position(connection, projection, log), report)
+        create_indexes(conninfo, projection, schema)
         connection.execute(f"ANALYZE {', '.join(_tables(connection, schema))}".encode())
         position = _catch_up(
             connection, log, projection, schema, position, _live_position(connection, projection, log), report
