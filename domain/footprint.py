@@ -10,7 +10,7 @@ Position = tuple[float, float]
 Ring = tuple[Position, ...]
 
 
-class Footprint(msgspec.Struct, frozen=True):
+class Footprint(msgspec.Struct, frozen=True, gc=False):
     """A GeoJSON polygon: x is right ascension, y declination, both in degrees (ICRS).
 
     The first ring is the outline, the others are holes; every ring is closed; edges are great-circle arcs.

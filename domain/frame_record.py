@@ -11,7 +11,7 @@ import msgspec
 from domain.footprint import Footprint
 
 
-class FrameRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class FrameRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Scalars, footprint and related names of one frame.
 
     Times are aware and UTC; `exposure_time` is in seconds; `reduction_level` 0 is raw; `observation_id` and

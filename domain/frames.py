@@ -22,7 +22,7 @@ from domain.thumbnails import Thumbnail, ThumbnailAdded, ThumbnailRemoved, claim
 CalibrationOutcome = Literal["failed", "no_masters"]
 
 
-class FrameVersion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class FrameVersion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One set of bytes. `path` and `key` name them in the file store; `size` is in bytes, and unknown (with the
     hashes) when another program stored the file. `created` is when another archive took it in, for one that was
     imported; otherwise it came when its event was written."""

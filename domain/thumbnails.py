@@ -10,7 +10,7 @@ import msgspec
 from domain.event import Event
 
 
-class Thumbnail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Thumbnail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One picture. `size` is one of the operator's names for sizes (small, large); `path` and `key` name its bytes in
     the file store."""
 

@@ -16,10 +16,10 @@ from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.event_store.append import STATEMENT, Batch
-from adapters.event_store.mapper import EventMapper, StoredRow
+from adapters.event_store.mapper import EventMapper, ReadRow, StoredRow
 from adapters.event_store.names import storable
 from adapters.event_store.reaching import reaching
-from adapters.event_store.recorder import COLUMNS, notification
+from adapters.event_store.recorder import COLUMNS
 from application.ports.event_log import Commit
 from domain.errors import NotFound, RetryLater
 from domain.event import Recorded
@@ -78,7 +78,7 @@ class GroupCommitLog:
                 statement = f"SELECT {COLUMNS} FROM starferry.starferry_events WHERE {where}"
                 await cursor.execute(statement.encode(), (value,), prepare=True)
                 rows = await cursor.fetchall()
-        return self.mapper.recorded(notification(row) for row in rows)
+        return self.mapper.recorded(map(ReadRow._make, rows))
 
     async def _write(self) -> None:
         members: list[_Member] = []

@@ -12,10 +12,10 @@ from psycopg_pool import PoolTimeout
 
 from adapters.event_store.append import STATEMENT, Batch
 from adapters.event_store.long_streams import NOTHING, LongStreams
-from adapters.event_store.mapper import EventMapper
+from adapters.event_store.mapper import EventMapper, ReadRow
 from adapters.event_store.names import storable
 from adapters.event_store.reaching import reaching
-from adapters.event_store.recorder import COLUMNS, StarferryRecorder, notification, open_datastore
+from adapters.event_store.recorder import COLUMNS, StarferryRecorder, open_datastore
 from application.ports.event_log import Batch as ReadBatch
 from application.ports.event_log import Commit
 from domain.errors import Conflict, RetryLater
@@ -43,14 +43,18 @@ _ENTER = (
 
 
 class PostgresEventLog:
-    """Implements EventLog. Safe to share between threads."""
+    """Implements EventLog. Safe to share between threads. Pickled, it is opened anew where it arrives."""
 
     def __init__(self, conninfo: str) -> None:
+        self._conninfo = conninfo
         self.datastore = open_datastore(conninfo)
         with reaching():
             self.recorder = StarferryRecorder(self.datastore)
         self.mapper = EventMapper()
         self._long_streams = LongStreams()
+
+    def __reduce__(self) -> tuple[type[PostgresEventLog], tuple[str]]:
+        return PostgresEventLog, (self._conninfo,)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -104,7 +108,7 @@ class PostgresEventLog:
         """See EventLog.load_many."""
         rows = self._select(_LOAD_MANY, ([stream for stream in streams if storable(stream)],)) if streams else []
         found: dict[str, list[Recorded]] = {}
-        for recorded in self.mapper.recorded(notification(row) for row in rows):
+        for recorded in self.mapper.recorded(map(ReadRow._make, rows)):
             found.setdefault(recorded.stream, []).append(recorded)
         return found
 
@@ -117,9 +121,7 @@ class PostgresEventLog:
         self, after: int, limit: int, *, upto: int | None = None, topics: Collection[str] | None = None
     ) -> ReadBatch:
         """See EventLog.read."""
-        stored = self._reach(
-            lambda: self.recorder.select_notifications(after, limit, upto, inclusive_of_start=False), again=True
-        )
+        stored = self._reach(lambda: self.recorder.select_rows(after, limit, upto), again=True)
         wanted = stored if topics is None else [event for event in stored if event.topic in topics]
         return ReadBatch(self.mapper.recorded(wanted), stored[-1].id if stored else after)
 

@@ -31,14 +31,29 @@ class StoredRow(NamedTuple):
     state: bytes
 
 
-class _Head(msgspec.Struct, frozen=True):
+class ReadRow(NamedTuple):
+    """The library's Notification as a tuple, in the order of the recorder's COLUMNS: a fifth of its cost."""
+
+    id: int
+    originator_id: str
+    originator_version: int
+    topic: str
+    state: bytes
+
+
+class _Head(msgspec.Struct, frozen=True, gc=False):
     v: int
     at: Annotated[datetime, msgspec.Meta(tz=True)]
     by: Cause
 
 
-class _Body(_Head, frozen=True):
+class _Body(_Head, frozen=True, gc=False):
     e: msgspec.Raw
+
+
+def _whole(event: type[Event]) -> msgspec.json.Decoder[Any]:
+    """Reads head and event in one go."""
+    return msgspec.json.Decoder(msgspec.defstruct("_Whole", [("e", event)], bases=(_Head,), frozen=True, gc=False))
 
 
 class EventMapper(Mapper[str]):  # type: ignore[misc]
@@ -56,6 +71,7 @@ class EventMapper(Mapper[str]):  # type: ignore[misc]
         self._head_decoder = msgspec.json.Decoder(_Head)
         self._body = msgspec.json.Decoder(_Body)
         self._decoders = {topic: msgspec.json.Decoder(cls) for topic, cls in events.items()}
+        self._wholes = {topic: _whole(cls) for topic, cls in events.items()}
 
     def to_stored_event(self, domain_event: Any) -> StoredEvent:
         """The stored form of a Recorded (its position is ignored: the log gives one)."""
@@ -106,26 +122,34 @@ class EventMapper(Mapper[str]):  # type: ignore[misc]
             raise InvalidInput(f"This {event.topic} event can't be stored: {error}.") from error
         return head + raw + b"}"
 
-    def to_domain_event(self, stored_event: StoredEvent) -> Any:
+    def to_domain_event(self, stored_event: StoredEvent | ReadRow) -> Any:
         """The Recorded again. Raises MapperDeserialisationError, naming topic, stream and version."""
         topic = stored_event.topic
         try:
             if topic not in self._events:
                 raise ValueError("this program doesn't know its topic")
-            body = self._body.decode(self.compressor.decompress(bytes(stored_event.state)))
-            event = self._decoders[topic].decode(self._today(topic, body))
+            at, cause, event = self._read(topic, self.compressor.decompress(bytes(stored_event.state)))
         except Exception as error:
             message = (
                 f"The event {topic} at {stored_event.originator_id} version {stored_event.originator_version} "
                 f"can't be read: {error}"
             )
             raise MapperDeserialisationError(message) from error
-        position = stored_event.id if isinstance(stored_event, Notification) else 0
-        return Recorded(
-            str(stored_event.originator_id), stored_event.originator_version, position, body.at, body.by, event
-        )
+        position = stored_event.id if isinstance(stored_event, ReadRow | Notification) else 0
+        return Recorded(str(stored_event.originator_id), stored_event.originator_version, position, at, cause, event)
 
-    def recorded(self, stored: Iterable[StoredEvent]) -> Sequence[Recorded]:
+    def _read(self, topic: str, state: bytes) -> tuple[datetime, Cause, Event]:
+        """Of today's schema in one go; what isn't is looked at in two steps, the second after its upcasters."""
+        try:
+            whole = self._wholes[topic].decode(state)
+            if whole.v == self._events[topic].schema:
+                return whole.at, whole.by, whole.e
+        except msgspec.MsgspecError:
+            pass  # of an older schema, or damaged: the two steps tell
+        body = self._body.decode(state)
+        return body.at, body.by, self._decoders[topic].decode(self._today(topic, body))
+
+    def recorded(self, stored: Iterable[StoredEvent | ReadRow]) -> Sequence[Recorded]:
         """Many stored events at once."""
         return [self.to_domain_event(event) for event in stored]
 

@@ -9,9 +9,9 @@ import psycopg
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.event_store.mapper import EventMapper
+from adapters.event_store.mapper import EventMapper, ReadRow
 from adapters.event_store.reaching import reaching
-from adapters.event_store.recorder import COLUMNS, notification
+from adapters.event_store.recorder import COLUMNS
 from application.ports.event_log import Batch
 from domain.event import Recorded
 
@@ -44,13 +44,13 @@ class LogReader:
         if upto <= after:
             return Batch((), after)
         rows = await self._rows(_NEXT, after, upto, list(topics), limit)
-        found = self._mapper.recorded(notification(row) for row in rows)
+        found = self._mapper.recorded(map(ReadRow._make, rows))
         return Batch(found, found[-1].position if len(rows) == limit else upto)
 
     async def first(self, streams: Sequence[str]) -> Mapping[str, Recorded]:
         """The first event of each of these streams that has one."""
         rows = await self._rows(_FIRST, list(streams)) if streams else []
-        return {recorded.stream: recorded for recorded in self._mapper.recorded(notification(row) for row in rows)}
+        return {recorded.stream: recorded for recorded in self._mapper.recorded(map(ReadRow._make, rows))}
 
     async def _rows(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         with reaching():

@@ -15,7 +15,7 @@ from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastor
 from psycopg.rows import dict_row, tuple_row
 
 from adapters.event_store.append import STATEMENT, Batch
-from adapters.event_store.mapper import StoredRow
+from adapters.event_store.mapper import ReadRow, StoredRow
 
 EVENTS_TABLE = "starferry_events"
 
@@ -92,14 +92,22 @@ class StarferryRecorder(PostgresApplicationRecorder):  # type: ignore[misc]
     ) -> Sequence[Notification]:
         """The library's read, in binary: a state isn't sent as hexadecimal text."""
         after = 0 if start is None else start - inclusive_of_start
+        return [
+            Notification(id=id_, originator_id=stream, originator_version=version, topic=topic, state=bytes(state))
+            for id_, stream, version, topic, state in self.select_rows(after, limit, stop, topics)
+        ]
+
+    def select_rows(
+        self, after: int, limit: int, stop: int | None = None, topics: Sequence[str] = ()
+    ) -> Sequence[ReadRow]:
+        """The next `limit` events with positions above `after` and not above `stop`."""
         with self.datastore.get_connection() as connection:
             cursor = connection.cursor(binary=True, row_factory=tuple_row)
             if topics:
                 cursor.execute(f"{_SELECT} AND topic = ANY (%b) {_ORDER}", (after, stop, list(topics), limit))
             else:
                 cursor.execute(_SELECT + _ORDER, (after, stop, limit), prepare=True)
-            rows = cursor.fetchall()
-        return [notification(row) for row in rows]
+            return list(map(ReadRow._make, cursor.fetchall()))
 
     def max_notification_id(self) -> int | None:
         """The highest position; None when there is none."""
@@ -108,9 +116,3 @@ class StarferryRecorder(PostgresApplicationRecorder):  # type: ignore[misc]
             row = cursor.execute("SELECT max(notification_id) FROM starferry.starferry_events").fetchone()
         head: int | None = row[0]
         return head
-
-
-def notification(row: tuple[Any, ...]) -> Notification:
-    """The stored event in a row of COLUMNS."""
-    position, stream, version, topic, state = row
-    return Notification(id=position, originator_id=stream, originator_version=version, topic=topic, state=bytes(state))

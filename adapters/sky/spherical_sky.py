@@ -95,6 +95,8 @@ def _sound(footprint: Footprint) -> bool:
 
 def _normal_position(position: Position) -> Position:
     ra, dec = position
+    if -180.0 <= ra <= 180.0 and -90.0 <= dec <= 90.0:
+        return position
     if not (math.isfinite(ra) and math.isfinite(dec)):
         return position
     if abs(dec) > 90:

@@ -54,27 +54,51 @@ CREATE INDEX past_link_frame ON past_link (frame_id);
 """What chooses frames by little else than a site, an instrument or a proposal walks through the newest of the past
 ones: that saves three indexes of what is seldom asked."""
 
-_KEEP_FRAMES = """
-INSERT INTO past_frame SELECT f.*, u.position FROM unnest(%b::int[], %b::bigint[]) AS u(id, position)
-                         JOIN frame f ON f.id = u.id
+_KEEP = """
+INSERT INTO past_{table} SELECT t.*, u.position FROM unnest(%b::int[], %b::bigint[]) AS u(id, position)
+                         JOIN {table} t ON t.id = u.id
+"""
+_REMOVE = """
+WITH gone AS (DELETE FROM {table} t USING unnest(%b::int[], %b::bigint[]) AS u(id, position) WHERE t.{column} = u.id
+              RETURNING t.*, u.position)
+INSERT INTO past_{table} SELECT * FROM gone
+"""
+# of a link between two of them, the first that goes ends it
+_REMOVE_LINKS = """
+WITH u AS (SELECT * FROM unnest(%b::int[], %b::bigint[]) AS u(id, position)),
+     one_way AS (DELETE FROM link l USING u WHERE l.frame_id = u.id
+                 RETURNING l.*, least(u.position, (SELECT o.position FROM u o WHERE o.id = l.other_id)) AS until),
+     other_way AS (DELETE FROM link l USING one_way o WHERE l.frame_id = o.other_id AND l.other_id = o.frame_id
+                   RETURNING l.*, o.until)
+INSERT INTO past_link SELECT * FROM one_way UNION ALL SELECT * FROM other_way
+"""
+_UNRELATE = """
+WITH named AS (SELECT id FROM frame WHERE basename = ANY(%b::text[])),
+     gone AS (DELETE FROM link l USING named n WHERE (l.frame_id = %b AND l.other_id = n.id)
+                                                  OR (l.frame_id = n.id AND l.other_id = %b) RETURNING l.*)
+INSERT INTO past_link SELECT *, %b FROM gone
 """
 
 
-def keep_frames(cursor: Cursor, ids: Sequence[int], positions: Sequence[int]) -> None:
-    """These frames, if they are there, are about to be changed by the events at these positions."""
+def keep(cursor: Cursor, table: str, ids: Sequence[int], positions: Sequence[int]) -> None:
+    """These rows, if they are there, are about to be changed by the events at these positions."""
     if ids:
-        cursor.execute(_KEEP_FRAMES, (list(ids), list(positions)), prepare=True)
+        cursor.execute(_KEEP.format(table=table).encode(), (list(ids), list(positions)), prepare=True)
 
 
-def keep_thumbnail(cursor: Cursor, thumbnail_id: int, position: int) -> None:
-    """This thumbnail, if it is there, is about to be changed."""
-    cursor.execute("INSERT INTO past_thumbnail SELECT *, %s FROM thumbnail WHERE id = %s", (position, thumbnail_id))
+def remove(cursor: Cursor, table: str, column: str, ids: Sequence[int], positions: Sequence[int]) -> None:
+    """Delete the rows that have these ids in a column, by the events at these positions."""
+    if ids:
+        statement = _REMOVE.format(table=table, column=column)
+        cursor.execute(statement.encode(), (list(ids), list(positions)), prepare=True)
 
 
-def remove(cursor: Cursor, table: str, condition: str, parameters: Sequence[object], position: int) -> None:
-    """Delete rows of a table that has a twin, by the event at this position."""
-    cursor.execute(
-        f"WITH gone AS (DELETE FROM {table} WHERE {condition} RETURNING *) "
-        f"INSERT INTO past_{table} SELECT *, %s FROM gone".encode(),
-        (*parameters, position),
-    )
+def remove_links(cursor: Cursor, frames: Sequence[int], positions: Sequence[int]) -> None:
+    """Delete all links of these frames, both ways."""
+    if frames:
+        cursor.execute(_REMOVE_LINKS, (list(frames), list(positions)), prepare=True)
+
+
+def unrelate(cursor: Cursor, frame_id: int, names: Sequence[str], position: int) -> None:
+    """Delete the links between a frame and those of these names."""
+    cursor.execute(_UNRELATE, (list(names), frame_id, frame_id, position))

@@ -33,12 +33,15 @@ CREATE TABLE version (
     key text NOT NULL, md5 text NOT NULL, extension text NOT NULL, path text NOT NULL, deleted boolean NOT NULL,
     sha256 bytea
 );
+CREATE INDEX version_frame ON version (frame_id);
 CREATE TABLE thumbnail (
     id int PRIMARY KEY, frame_id int NOT NULL, since bigint NOT NULL, basename text NOT NULL, extension text NOT NULL,
     size text NOT NULL, key text NOT NULL, path text NOT NULL
 );
+CREATE INDEX thumbnail_frame ON thumbnail (frame_id);
 CREATE TABLE link (frame_id int, other_id int, since bigint NOT NULL, PRIMARY KEY (frame_id, other_id));
 CREATE TABLE waiting (basename text, frame_id int, since bigint NOT NULL, PRIMARY KEY (basename, frame_id));
+CREATE INDEX waiting_frame ON waiting (frame_id);
 {PAST_TABLES}
 """
 
@@ -56,8 +59,6 @@ CREATE INDEX frame_request ON frame (request_id) WHERE request_id IS NOT NULL;
 CREATE INDEX frame_cells ON frame USING gin (cells) WITH (gin_pending_list_limit = 128);
 CREATE INDEX frame_grams ON frame USING gin (grams) WITH (gin_pending_list_limit = 128);
 CREATE INDEX version_md5 ON version (md5);
-CREATE INDEX version_frame ON version (frame_id);
-CREATE INDEX thumbnail_frame ON thumbnail (frame_id);
 CREATE INDEX thumbnail_basename ON thumbnail (basename);
 {PAST_INDEXES}
 """

@@ -35,14 +35,14 @@ from tests.benchmarks.report import Row
 from tests.benchmarks.session import Session
 
 BATCH = 500
-GOAL_EVENTS, GOAL_BYTES = 20_000, 5_000
+GOAL_BYTES = 5_000
 CAUSE = Cause(actor="benchmark", via="ocs", correlation="load")
 
 _process: dict[str, Any] = {}
 
 
 def run(session: Session) -> Iterator[Row]:
-    """Load, let the read models catch up, weigh the database, rebuild the frames read model."""
+    """Load, let the read models catch up, weigh the database."""
     installation = session.installation
     first = session.next_frame
     if first < session.frames:
@@ -59,7 +59,6 @@ def run(session: Session) -> Iterator[Row]:
         connection.execute("ANALYZE")
         connection.execute("CHECKPOINT")
     yield _size(installation)
-    yield _rebuild(installation)
 
 
 def ensure(session: Session) -> None:
@@ -169,21 +168,6 @@ def _size(installation: Installation) -> Row:
         goal=f"<= {GOAL_BYTES}",
         reached=figure <= GOAL_BYTES,
         note=f"{frames} frames; {told}",
-    )
-
-
-def _rebuild(installation: Installation) -> Row:
-    frames = installation.frames()
-    finished = installation.command("projections", "rebuild", "frames")
-    figure = float(finished.output.rpartition("(")[2].split("/s")[0])
-    return Row(
-        name="rebuild of the frames read model",
-        figure=figure,
-        unit="events/s",
-        goal=f">= {GOAL_EVENTS}",
-        reached=figure >= GOAL_EVENTS,
-        peak=finished.peak,
-        note=f"{frames} frames; as `starferry projections rebuild frames` says: bulk load, indexes and comparison",
     )
 
 
