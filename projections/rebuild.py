@@ -55,7 +55,7 @@ def rebuild(
         connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
         with connection.transaction():
             build_schema(connection, projection, schema, with_indexes=False)
-        position = load(conninfo, log, projection, schema, 0, _live_position(connection, projection, log), report)
+        position = load(connection, log, projection, schema, 0, _live_position(connection, projection, log), report)
         create_indexes(conninfo, projection, schema)
         connection.execute(f"ANALYZE {', '.join(_tables(connection, schema))}".encode())
         position = _catch_up(
