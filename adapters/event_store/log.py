@@ -10,6 +10,7 @@ from psycopg.rows import tuple_row
 from psycopg_pool import PoolTimeout
 
 from adapters.event_store.append import STATEMENT, Batch
+from adapters.event_store.long_streams import NOTHING, LongStreams
 from adapters.event_store.mapper import EventMapper, ReadRow
 from adapters.event_store.names import storable
 from adapters.event_store.reaching import reaching
@@ -24,6 +25,10 @@ T = TypeVar("T")
 _LOAD_MANY = (
     f"SELECT {COLUMNS} FROM starferry.starferry_events "
     "WHERE originator_id = ANY(%s) ORDER BY originator_id, originator_version"
+)
+_LOAD = (
+    f"SELECT {COLUMNS} FROM starferry.starferry_events "
+    "WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version"
 )
 _MOVE = (
     "INSERT INTO starferry.consumer AS c SELECT %(name)s, %(position)s WHERE %(position)s > 0 "
@@ -44,6 +49,7 @@ class PostgresEventLog:
         with reaching():
             self.recorder = StarferryRecorder(self.datastore)
         self.mapper = EventMapper()
+        self._long_streams = LongStreams()
 
     def __reduce__(self) -> tuple[type[PostgresEventLog], tuple[str]]:
         return PostgresEventLog, (self._conninfo,)
@@ -82,7 +88,19 @@ class PostgresEventLog:
 
     def load(self, stream: str) -> Sequence[Recorded]:
         """See EventLog.load."""
-        return self.load_many([stream]).get(stream, ())
+        if not storable(stream):
+            return ()
+        known = self._long_streams.known(stream)
+        stored = self._stored(stream, max(0, len(known.events) - 1))
+        if known.events:
+            last, *stored = stored or [None]
+            if last is None or last.id != known.events[-1].position:  # the log was put back to an earlier state
+                known, stored = NOTHING, self._stored(stream, 0)
+        size = sum(len(event.state) for event in stored)
+        return self._long_streams.grown(stream, known, self.mapper.recorded(stored), size)
+
+    def _stored(self, stream: str, after: int) -> list[ReadRow]:
+        return list(map(ReadRow._make, self._select(_LOAD, (stream, after))))
 
     def load_many(self, streams: Sequence[str]) -> Mapping[str, Sequence[Recorded]]:
         """See EventLog.load_many."""

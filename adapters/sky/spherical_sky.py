@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 
 from adapters.sky.cover import footprint_keys, query_keys, share
-from adapters.sky.outlines import outlines
+from adapters.sky.outlines import Outlines, locate, outlines
 from adapters.sky.parse import parse_region
 from adapters.sky.point_test import covers_point
 from adapters.sky.relations import covering, figure, intersecting
+from adapters.sky.sphere import unit_vectors
 from application.ports.sky import Region, Relation
 from domain.footprint import Footprint, Position
 
@@ -58,8 +60,16 @@ class SphericalSky:
         return self._each(footprints, region, covers=True)
 
     def intersects_many(self, footprints: Sequence[Footprint], region: Region) -> list[bool]:
-        """`intersects` of each footprint."""
-        return self._each(footprints, region, covers=False)
+        """`intersects` of each footprint.
+
+        Of a wide region's candidates most begin inside it, which says enough; only the others are looked at whole.
+        """
+        found = _begin_in(footprints, figure(region).polygons)
+        others = [number for number, hit in enumerate(found) if not hit]
+        hits = self._each([footprints[number] for number in others], region, covers=False)
+        for number, hit in zip(others, hits, strict=True):
+            found[number] = hit
+        return found
 
     def _each(self, footprints: Sequence[Footprint], region: Region, covers: bool) -> list[bool]:
         shapes = outlines([footprint.coordinates for footprint in footprints])
@@ -67,6 +77,20 @@ class SphericalSky:
             return [False] * len(footprints)
         found = covering(shapes, figure(region)) if covers else intersecting(shapes, figure(region))
         return [bool(each) for each in found]
+
+
+def _begin_in(footprints: Sequence[Footprint], polygons: Outlines) -> list[bool]:
+    """Which footprints are sound and have their first corner in one of the polygons."""
+    if len(polygons.starts) == 0 or not all(map(_sound, footprints)):
+        return [False] * len(footprints)
+    firsts = unit_vectors([footprint.coordinates[0][0] for footprint in footprints])
+    return [bool(inside.any()) for inside in locate(polygons, firsts).closed]
+
+
+def _sound(footprint: Footprint) -> bool:
+    """Whether it has an outline and no ring without corners, and all its coordinates are finite numbers."""
+    rings = footprint.coordinates
+    return bool(rings) and all(ring and math.isfinite(sum(chain.from_iterable(ring))) for ring in rings)
 
 
 def _normal_position(position: Position) -> Position:

@@ -14,6 +14,7 @@ from typing import Any
 import rich_click as click
 import structlog
 
+from api.cli.leading import lead
 from api.cli.opening import data_option, opened, settings_for
 from api.cli.stopping import Stop
 from api.cli.supervisor import Supervisor, only_one
@@ -124,7 +125,7 @@ def run_projections(data: Path | None) -> None:
         wakeup.on_growth(engine.wake)
         threads = [
             threading.Thread(target=runner.run, name="projections"),
-            threading.Thread(target=_alone, args=(core.conninfo, POLICY_LOCK, engine.run, stopped), name="policies"),
+            threading.Thread(target=lead, args=(core.conninfo, POLICY_LOCK, engine.run, stopped), name="policies"),
         ]
         apart = [(NOTICE_LOCK, "notices", core.notice_engine())]
         outbox = core.outbox_engine()
@@ -133,7 +134,7 @@ def run_projections(data: Path | None) -> None:
         for lock, name, other in apart:
             wakeup.on_growth(other.wake)
             arguments = (core.conninfo, lock, other.run, stopped)
-            threads.append(threading.Thread(target=_alone, args=arguments, name=name, daemon=True))
+            threads.append(threading.Thread(target=lead, args=arguments, name=name, daemon=True))
         wakeup.start()
         for thread in threads:
             thread.start()
@@ -175,24 +176,6 @@ def _supervised(settings: Settings, host: str, port: int) -> Iterator[Supervisor
     ):
         supervisor.start()
         yield supervisor
-
-
-def _alone(conninfo: str, lock: int, work: Callable[[], None], stopped: Stop) -> None:
-    """Run `work` while holding a lock: only one process drives the policies, one the outbox, one the notices."""
-    import psycopg
-
-    while not stopped.is_set():
-        try:
-            with psycopg.connect(conninfo, autocommit=True) as connection:
-                while not stopped.is_set():
-                    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (lock,)).fetchone()
-                    if row == (True,):
-                        work()
-                        return
-                    stopped.wait(1.0)
-        except psycopg.OperationalError:
-            logger.warning("the policies' lock was lost; trying again")
-            stopped.wait(1.0)
 
 
 POLICY_LOCK = 7236837103

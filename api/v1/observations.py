@@ -12,6 +12,7 @@ from adapters.ids import new_id
 from api.read_gate import HEADER
 from api.serving import AnyRequest, cause, in_thread, serving_of
 from api.v1.answers import body_of, json_answer, listing, window
+from api.v1.of_many import do_to_all
 from application.commands.checks import check_observation
 from application.commands.observations import (
     NewObservation,
@@ -139,27 +140,13 @@ async def resubmit(request: AnyRequest, observation: FromPath[str]) -> Response[
 @post("/observations/{observation:str}/retry-failed", status_code=200)
 async def retry_failed(request: AnyRequest, observation: FromPath[str]) -> Response[bytes]:
     """Queue all failed transfers of this observation's files again."""
-    serving = serving_of(request)
-    principal = await serving.viewer(request)
-    core = serving.core
-    why = cause(principal, "api")
-    retried = await in_thread(
-        retry_failed_of_observation, core.log, core.lookups, core.clock, why, principal, observation
-    )
-    serving.gate.wrote(principal.username, await in_thread(core.log.head))
-    return json_answer({"retried": retried})
+    return await do_to_all(request, retry_failed_of_observation, observation, "retried")
 
 
 @post("/observations/{observation:str}/verify", status_code=202)
 async def verify_copies(request: AnyRequest, observation: FromPath[str]) -> Response[bytes]:
     """Have all copies of its files checked; what is found comes with each transfer."""
-    serving = serving_of(request)
-    principal = await serving.viewer(request)
-    core = serving.core
-    why = cause(principal, "api")
-    asked = await in_thread(check_observation, core.log, core.lookups, core.clock, why, principal, observation)
-    serving.gate.wrote(principal.username, await in_thread(core.log.head))
-    return json_answer({"checking": asked}, status=202)
+    return await do_to_all(request, check_observation, observation, "checking", status=202)
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from adapters.ids import new_id
 from api.read_gate import HEADER
 from api.serving import AnyRequest, Serving, cause, in_thread, serving_of
 from api.v1.answers import body_of, json_answer, listing, window
+from api.v1.of_many import do_to_all
 from application.access import manage_config
 from application.commands.checks import check_config
 from application.commands.storage_configs import (
@@ -185,37 +186,19 @@ async def test_config(request: AnyRequest, config_id: FromPath[str]) -> Response
 @post("/storage-configs/{config_id:str}/retry-failed", status_code=200)
 async def retry_failed(request: AnyRequest, config_id: FromPath[str]) -> Response[bytes]:
     """Queue all failed transfers of this destination again."""
-    serving = serving_of(request)
-    principal = await serving.viewer(request)
-    core = serving.core
-    why = cause(principal, "api")
-    retried = await in_thread(retry_failed_of_config, core.log, core.lookups, core.clock, why, principal, config_id)
-    serving.gate.wrote(principal.username, await in_thread(core.log.head))
-    return json_answer({"retried": retried})
+    return await do_to_all(request, retry_failed_of_config, config_id, "retried")
 
 
 @post("/storage-configs/{config_id:str}/clear-failed", status_code=200)
 async def clear_failed(request: AnyRequest, config_id: FromPath[str]) -> Response[bytes]:
     """Take all failed transfers of this destination out of the lists."""
-    serving = serving_of(request)
-    principal = await serving.viewer(request)
-    core = serving.core
-    why = cause(principal, "api")
-    cleared = await in_thread(clear_failed_of_config, core.log, core.lookups, core.clock, why, principal, config_id)
-    serving.gate.wrote(principal.username, await in_thread(core.log.head))
-    return json_answer({"cleared": cleared})
+    return await do_to_all(request, clear_failed_of_config, config_id, "cleared")
 
 
 @post("/storage-configs/{config_id:str}/verify", status_code=202)
 async def verify_copies(request: AnyRequest, config_id: FromPath[str]) -> Response[bytes]:
     """Have all copies at this destination checked; what is found comes with each transfer."""
-    serving = serving_of(request)
-    principal = await serving.viewer(request)
-    core = serving.core
-    why = cause(principal, "api")
-    asked = await in_thread(check_config, core.log, core.lookups, core.clock, why, principal, config_id)
-    serving.gate.wrote(principal.username, await in_thread(core.log.head))
-    return json_answer({"checking": asked}, status=202)
+    return await do_to_all(request, check_config, config_id, "checking", status=202)
 
 
 async def _written(

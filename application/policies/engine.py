@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -43,9 +43,16 @@ class PolicyEngine:
         """How far each has come."""
         return {runner.consumer.name: runner.position for runner in self._runners}
 
-    def run(self) -> None:
-        """Work until stopped."""
+    def run(self, held: Callable[[], None] = lambda: None) -> None:
+        """Work until stopped, from where whoever did so before has come to.
+
+        `held` raises when this is no longer the one process to do it, which ends the run with that error. Raises
+        RetryLater when the log can't be reached at the start.
+        """
+        for runner in self._runners:
+            runner.resume()
         while not self._stopping:
+            held()
             self._woken.clear()
             try:
                 progressed = self.step()

@@ -33,8 +33,11 @@ class PolicyRunner:
         self._clock = clock
         self._dead_letters = dead_letters
         self._name = checkpoint_of(consumer.name)
-        self.position = log.checkpoint(self._name)
-        self._saved = self.position
+        self.resume()
+
+    def resume(self) -> None:
+        """Stand where the consumer has come to, in whichever process. Raises RetryLater."""
+        self.position = self._saved = self._log.checkpoint(self._name)
 
     def advance(self, batch: Sequence[Recorded], upto: int) -> None:
         """Handle the events of `batch` (those of our topics among them) and stand at `upto`.

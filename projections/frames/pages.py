@@ -18,18 +18,19 @@ from application.ports.sky import Sky
 from domain.footprint import Footprint
 from projections.frames.candidates import Candidates, candidates
 from projections.frames.counts import Connection
-from projections.frames.fetching import fetch
+from projections.frames.fetching import fetch, numbers
 from projections.frames.gram_frequencies import GramFrequencies
 from projections.frames.keyset import Mark, Order, order_by, total
 from projections.frames.months import windows
 from projections.frames.newest import COMMON, EVERYWHERE, walk
 from projections.frames.ranking import first_rows
-from projections.frames.rows import COLUMNS
+from projections.frames.rows import AREA, COLUMNS
 from projections.frames.search import FrameSearch, Where, conditions
 
 NEWEST_FIRST: Order = (("observation_date", True),)
+AT_ONCE = 2_000
+"""Candidates that are read by one statement; of more, a cursor gives CANDIDATES at a time."""
 CANDIDATES = 400
-"""Footprints tested at a time, after the first ones."""
 NEAR = 200
 """The end of the last page that is looked for among the newest frames. Beyond, an index finds all matches once."""
 
@@ -69,7 +70,7 @@ class Pages:
     def __init__(self, sky: Sky) -> None:
         self._sky = sky
         self._frequencies = GramFrequencies()
-        self._footprint = msgspec.json.Decoder(Footprint)
+        self._footprints = msgspec.json.Decoder(list[Footprint])
 
     async def conditions(
         self,
@@ -125,13 +126,13 @@ class Pages:
                     return count, True
         return count, False
 
-    def exactly(self, rows: list[Row], search: FrameSearch) -> list[Row]:
-        """The rows whose footprints match."""
+    def exactly(self, rows: list[Row], search: FrameSearch, area: int = AREA) -> list[Row]:
+        """The rows whose footprints match; each row's is in its column `area`."""
         for region, test in ((search.covers, self._sky.covers_many), (search.intersects, self._sky.intersects_many)):
             if region is None:
                 continue
-            rows = [row for row in rows if row[16] is not None]
-            hits = test([self._footprint.decode(row[16]) for row in rows], region)
+            rows = [row for row in rows if row[area] is not None]
+            hits = test(self._footprints.decode(f"[{','.join(row[area] for row in rows)}]"), region)
             rows = [row for row, hit in zip(rows, hits, strict=True) if hit]
         return rows
 
@@ -162,15 +163,33 @@ class Pages:
                 break
         return _page(rows, part)
 
+    def _first_exactly(self, outlined: list[Row], search: FrameSearch, wanted: int) -> list[Row]:
+        """The first so many rows of number and footprint that match, or more; no more are tested than seem needed."""
+        found: list[Row] = []
+        tested, some = 0, 2 * wanted  # nearly always enough
+        while tested < len(outlined) and len(found) < wanted:
+            found += self.exactly(outlined[tested : tested + some], search, area=1)
+            tested += some
+            some = 20 + (wanted - len(found)) * tested // (len(found) + 1)
+        return found
+
     async def _in_region(self, connection: Connection, search: FrameSearch, where: Where, part: Part) -> Found:
         """Candidates in order, tested exactly until the page is full."""
         everything = candidates(self._sky, search, where)
-        first = 2 * part.end + 50  # every other candidate matches, or more
-        if first <= CANDIDATES:
-            rows = await fetch(connection, first_rows(everything.source, part.ordered, first), everything.parameters)
+        few, many = part.end + part.end // 4 + 5, 4 * part.end
+        if search.intersects is None and few <= AT_ONCE:  # nearly all that may cover a point do
+            rows = await fetch(connection, first_rows(everything.source, part.ordered, few), everything.parameters)
             found = self.exactly(rows, search)
-            if len(found) > part.end or len(rows) < first:
+            if len(found) > part.end or len(rows) < few:
                 return _page(found, part)
+        if many <= AT_ONCE:
+            statement = first_rows(everything.source, part.ordered, many, columns="f.id, f.area")
+            outlined = await fetch(connection, statement, everything.parameters)
+            found = self._first_exactly(outlined, search, part.end + 1)
+            if len(found) > part.end or len(outlined) < many:
+                rows = await self._whole(connection, where, part, found[part.skipped : part.end])
+                more = len(found) > part.end
+                return Found(rows, more, None if more else len(found))
         found = []
         async with aclosing(self._inside(connection, search, everything, part.ordered)) as batches:
             async for rows in batches:
@@ -178,6 +197,15 @@ class Pages:
                 if len(found) > part.end:
                     break
         return _page(found, part)
+
+    async def _whole(self, connection: Connection, where: Where, part: Part, found: list[Row]) -> list[Row]:
+        """Whole rows of those found, by their first column. What meets the conditions no more isn't shown."""
+        if not found:
+            return []
+        where = where.copy()
+        where.add("f.id = ANY(%s::int[])", numbers(row[0] for row in found))
+        source = f"read_frames.frame f {where.sql()}"
+        return await fetch(connection, f"SELECT {COLUMNS} FROM {source} {part.ordered}", where.parameters)
 
     async def _inside(
         self, connection: Connection, search: FrameSearch, some: Candidates, ordered: str = ""

@@ -17,6 +17,8 @@ COLUMNS = (
     "f.reduction_level, f.site_id, f.telescope_id, f.exposure_time, f.primary_optical_element, f.public_date, "
     "f.configuration_type, f.observation_id, f.request_id, f.area, f.version_set"
 )
+AREA = 16
+"""The place of the footprint among them."""
 
 
 class VersionRow(msgspec.Struct):

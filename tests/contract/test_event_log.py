@@ -451,3 +451,29 @@ class _Unknown(Event, frozen=True, kw_only=True):
 def _file_processed(text: str, headers: bytes | None = None) -> FileProcessed:
     raw = msgspec.Raw(headers if headers is not None else msgspec.json.encode({"COMMENT": text}))
     return FileProcessed(frame_id=1, record=FrameRecord(basename="b"), headers=raw, versions=())
+
+
+class TestLongStreams:
+    """5 000 events: what is remembered of them must never be seen."""
+
+    def test_are_whole_however_they_grow(self, log: EventLog) -> None:
+        for number in range(10):
+            log.append(commit(write("s", 500 * number, *(f"{number}" for _ in range(500)))))
+            assert [recorded.version for recorded in log.load("s")] == list(range(1, 500 * number + 501))
+        assert texts(log.load("s"))[-501:] == ["8", *["9"] * 500]
+        log.append(commit(write("s", 5000, "last")))
+        assert texts(log.load("s"))[-1] == "last"
+        assert len(log.load_many(["s"])["s"]) == 5001
+        with pytest.raises(StreamConflict):
+            log.append(commit(write("s", 5000, "late")))
+
+
+def test_a_log_that_was_put_back_is_read_anew(shared: Shared) -> None:
+    shared.empty()
+    log = shared.postgres
+    log.append(commit(write("s", 0, *("a" for _ in range(300)))))
+    assert len(log.load("s")) == 300
+    shared.empty()
+    assert list(log.load("s")) == []
+    log.append(commit(write("t", 0, "elsewhere"), write("s", 0, *("b" for _ in range(300)))))
+    assert set(texts(log.load("s"))) == {"b"}

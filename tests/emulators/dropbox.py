@@ -17,12 +17,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import secrets
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +31,8 @@ from stone.backends.python_rsrc.stone_validators import ValidationError
 
 from tests.emulators.dropbox_auth import Accounts, TokenRefused
 from tests.emulators.dropbox_store import Entry, Session, Store
-from tests.emulators.faults import Fault
 from tests.emulators.http_server import EmulatorServer, Request, Response
+from tests.emulators.running import Running, running
 
 Wrap = Callable[[Any], Any]
 """Makes a LookupError or WriteError the error of a route."""
@@ -383,35 +382,12 @@ def _summary(error: Any) -> str:
     return "/".join(part for part in (str(error.get(".tag", "")), inner) if part)
 
 
-class RunningDropbox:
-    """An emulator in a thread of this process, for tests."""
-
-    def __init__(self, emulator: DropboxEmulator, server: EmulatorServer) -> None:
-        self.emulator = emulator
-        self.server = server
-        self.url = server.url
-
-    def fault(self, **what: Any) -> None:
-        """Script a Fault."""
-        self.server.faults.add(Fault(**what))
-
-    def requests(self, method: str = "", path: str = "") -> list[dict[str, Any]]:
-        """What was asked so far, of that method and with a path that the regular expression finds."""
-        return [
-            one for one in self.server.log if (not method or one["method"] == method) and re.search(path, one["path"])
-        ]
+RunningDropbox = Running[DropboxEmulator]
 
 
-@contextmanager
-def running_dropbox(state: Path, port: int = 0) -> Iterator[RunningDropbox]:
+def running_dropbox(state: Path, port: int = 0) -> AbstractContextManager[RunningDropbox]:
     """Serve on loopback until the block ends."""
-    emulator = DropboxEmulator(state)
-    server = EmulatorServer(emulator, port)
-    try:
-        with server.running():
-            yield RunningDropbox(emulator, server)
-    finally:
-        emulator.store.close()
+    return running(DropboxEmulator(state), port)
 
 
 def _described(entry: Entry) -> dict[str, Any]:

@@ -19,19 +19,18 @@ import argparse
 import json
 import re
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.emulators.faults import Fault
 from tests.emulators.gcs_auth import Accounts, public_pem, service_account
 from tests.emulators.gcs_store import Store
 from tests.emulators.gcs_uploads import ApiError, Uploads, linked
 from tests.emulators.http_server import EmulatorServer, Request, Response
+from tests.emulators.running import Running, running
 
 ALL_PERMISSIONS = [
     "storage.objects.create",
@@ -228,35 +227,12 @@ class GcsEmulator:
         return granted
 
 
-class RunningGcs:
-    """An emulator in a thread of this process, for tests."""
-
-    def __init__(self, emulator: GcsEmulator, server: EmulatorServer) -> None:
-        self.emulator = emulator
-        self.server = server
-        self.url = server.url
-
-    def fault(self, **what: Any) -> None:
-        """Script a Fault."""
-        self.server.faults.add(Fault(**what))
-
-    def requests(self, method: str = "", path: str = "") -> list[dict[str, Any]]:
-        """What was asked so far, of that method and with a path that the regular expression finds."""
-        return [
-            one for one in self.server.log if (not method or one["method"] == method) and re.search(path, one["path"])
-        ]
+RunningGcs = Running[GcsEmulator]
 
 
-@contextmanager
-def running_gcs(state: Path, port: int = 0) -> Iterator[RunningGcs]:
+def running_gcs(state: Path, port: int = 0) -> AbstractContextManager[RunningGcs]:
     """Serve on loopback until the block ends."""
-    emulator = GcsEmulator(state)
-    server = EmulatorServer(emulator, port)
-    try:
-        with server.running():
-            yield RunningGcs(emulator, server)
-    finally:
-        emulator.store.close()
+    return running(GcsEmulator(state), port)
 
 
 def _forbidden(permission: str) -> ApiError:

@@ -21,20 +21,19 @@ import json
 import re
 import secrets
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from googleapiclient.discovery_cache import get_static_doc
 
-from tests.emulators.faults import Fault
 from tests.emulators.google_drive_auth import DRIVE_FILE, Accounts
 from tests.emulators.google_drive_fields import InvalidFields, selected
 from tests.emulators.google_drive_query import InvalidQuery, condition
 from tests.emulators.google_drive_store import FOLDER, File, Session, Store
 from tests.emulators.http_server import BodyCutOff, EmulatorServer, Request, Response
+from tests.emulators.running import Running, running
 
 QUANTUM = 256 * 1024
 DEFAULT_FIELDS = "kind,id,name,mimeType"
@@ -305,35 +304,12 @@ class DriveEmulator:
         return account
 
 
-class RunningDrive:
-    """An emulator in a thread of this process, for tests."""
-
-    def __init__(self, emulator: DriveEmulator, server: EmulatorServer) -> None:
-        self.emulator = emulator
-        self.server = server
-        self.url = server.url
-
-    def fault(self, **what: Any) -> None:
-        """Script a Fault."""
-        self.server.faults.add(Fault(**what))
-
-    def requests(self, method: str = "", path: str = "") -> list[dict[str, Any]]:
-        """What was asked so far, of that method and with a path that the regular expression finds."""
-        return [
-            one for one in self.server.log if (not method or one["method"] == method) and re.search(path, one["path"])
-        ]
+RunningDrive = Running[DriveEmulator]
 
 
-@contextmanager
-def running_drive(state: Path, port: int = 0) -> Iterator[RunningDrive]:
+def running_drive(state: Path, port: int = 0) -> AbstractContextManager[RunningDrive]:
     """Serve on loopback until the block ends."""
-    emulator = DriveEmulator(state)
-    server = EmulatorServer(emulator, port)
-    try:
-        with server.running():
-            yield RunningDrive(emulator, server)
-    finally:
-        emulator.store.close()
+    return running(DriveEmulator(state), port)
 
 
 def _described(file: File, fields: str | None) -> dict[str, Any]:

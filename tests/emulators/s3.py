@@ -19,15 +19,13 @@ import argparse
 import json
 import re
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from email.utils import formatdate
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
-from tests.emulators.faults import Fault
 from tests.emulators.http_server import EmulatorServer, Request, Response
+from tests.emulators.running import Running, running
 from tests.emulators.s3_auth import S3Error, signer
 from tests.emulators.s3_listing import listing
 from tests.emulators.s3_store import Object, Store
@@ -210,35 +208,12 @@ class S3Emulator:
         return rows[0][0] if rows else None
 
 
-class RunningS3:
-    """An emulator in a thread of this process, for tests."""
-
-    def __init__(self, emulator: S3Emulator, server: EmulatorServer) -> None:
-        self.emulator = emulator
-        self.server = server
-        self.url = server.url
-
-    def fault(self, **what: Any) -> None:
-        """Script a Fault."""
-        self.server.faults.add(Fault(**what))
-
-    def requests(self, method: str = "", path: str = "") -> list[dict[str, Any]]:
-        """What was asked so far, of that method and with a path that the regular expression finds."""
-        return [
-            one for one in self.server.log if (not method or one["method"] == method) and re.search(path, one["path"])
-        ]
+RunningS3 = Running[S3Emulator]
 
 
-@contextmanager
-def running_s3(state: Path, port: int = 0) -> Iterator[RunningS3]:
+def running_s3(state: Path, port: int = 0) -> AbstractContextManager[RunningS3]:
     """Serve on loopback until the block ends."""
-    emulator = S3Emulator(state)
-    server = EmulatorServer(emulator, port)
-    try:
-        with server.running():
-            yield RunningS3(emulator, server)
-    finally:
-        emulator.store.close()
+    return running(S3Emulator(state), port)
 
 
 def _require(granted: list[str], permission: str) -> None:

@@ -145,3 +145,30 @@ def test_the_engine_works_until_it_is_stopped(log: MemoryEventLog) -> None:
     engine = driving(log, watcher)
     engine.run()
     assert watcher.seen == [1, 3, 5]
+
+
+def test_a_run_begins_where_another_process_has_come_to(log: MemoryEventLog) -> None:
+    """A stand-by was started long before it takes over: what was done meanwhile isn't done again."""
+    watcher = Watcher("One")
+    standing_by = driving(log, watcher)
+    leading = driving(log, Watcher("One"))
+    while leading.step():
+        pass
+    record(log, "t:b", TransferHeld(reason="r"))
+
+    def once() -> None:
+        if watcher.seen:
+            standing_by.stop()
+
+    standing_by.run(once)
+    assert watcher.seen == [7]
+
+
+def test_a_run_ends_when_its_process_is_no_longer_the_one(log: MemoryEventLog) -> None:
+    def lost() -> None:
+        raise RetryLater("The session is gone.")
+
+    watcher = Watcher("One")
+    with pytest.raises(RetryLater, match="session is gone"):
+        driving(log, watcher).run(lost)
+    assert watcher.seen == []
