@@ -93,7 +93,7 @@ class PostgresEventLog:
         known = self._long_streams.known(stream)
         stored = self._stored(stream, max(0, len(known.events) - 1))
         if known.events:
-            last, *stored = stored or [None]
+            last, stored = (stored[0], stored[1:]) if stored else (None, [])
             if last is None or last.id != known.events[-1].position:  # the log was put back to an earlier state
                 known, stored = NOTHING, self._stored(stream, 0)
         size = sum(len(event.state) for event in stored)
