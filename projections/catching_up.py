@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import msgspec
@@ -36,16 +37,23 @@ def catch_up(
     """
     pace = Pace(beside.position)
     while beside.position < upto:
-        try:
+        with breaking_events(beside):
             beside = _next_batch(connection, log, projection, beside, upto, pace)
-        except (StarferryError, psycopg.OperationalError):
-            raise
-        except Exception as error:
-            raise GiveUp(
-                f"{beside.name} stays at event {beside.position}: one of the next {BATCH} can't be applied ({error})."
-            ) from error
         report(beside.position, upto)
     return beside
+
+
+@contextmanager
+def breaking_events(beside: Build | Kept) -> Iterator[None]:
+    """Raises GiveUp, with the model's name, for an event that breaks it."""
+    try:
+        yield
+    except (StarferryError, psycopg.OperationalError):
+        raise
+    except Exception as error:
+        raise GiveUp(
+            f"{beside.name} can't go on behind event {beside.position}: one that comes later can't be applied ({error})."
+        ) from error
 
 
 def _next_batch(

@@ -38,6 +38,8 @@ INDEX_MEMORY_KB = 256 * 1024
 """A GIN index is put together from as many pieces as its keys fill this memory."""
 
 Report = Callable[[int, int], None]
+Record = Callable[[Cursor, int], None]
+"""Called in each transaction with the position that it reaches."""
 Make = Callable[[int, int], "Future[Any]"]
 """Begins to prepare the events after a position until another."""
 
@@ -58,24 +60,37 @@ class Loaded(Protocol):
 
 
 def load(
-    conninfo: str, log: EventLog, projection: Projection, schema: str, position: int, upto: int, report: Report
+    connection: psycopg.Connection[Any],
+    log: EventLog,
+    projection: Projection,
+    schema: str,
+    position: int,
+    upto: int,
+    report: Report,
+    record: Record | None = None,
 ) -> int:
     """Apply the events after `position` until `upto` to the tables in `schema`, which hold those before. Returns the
-    position reached, `upto`. Raises RetryLater when a process that helps was killed."""
-    with (
-        _collector_off(),
-        _makers(log, projection, upto - position) as make,
-        psycopg.connect(conninfo, autocommit=True) as connection,
-    ):
+    position reached, `upto`. `connection` commits by itself. Raises RetryLater when a process that helps was killed."""
+    with _collector_off(), _makers(log, projection, upto - position) as make:
         for after, until, prepared in _stretches(make, position, upto):
-            _write(connection, log, projection, schema, (after, until), prepared)
+            with _transaction(connection, schema) as cursor:
+                if not isinstance(projection, Loaded):
+                    if prepared:
+                        projection.apply(cursor, prepared)
+                elif not _loaded(connection, cursor, projection, prepared):
+                    projection.apply(cursor, _events(log, projection, after, until))
+                cursor.execute(b"SET LOCAL search_path TO DEFAULT")
+                if record:
+                    record(cursor, until)
             report(until, upto)
     return max(position, upto)
 
 
 def create_indexes(conninfo: str, projection: Projection, schema: str) -> None:
-    """Make the indexes that a load does without, the largest kind first."""
-    statements = [text.strip() for text in projection.indexes.split(";") if text.strip()]
+    """Make the indexes that a load does without, the largest kind first. Those that are there, of one that was stopped,
+    are whole."""
+    texts = [text.strip() for text in projection.indexes.split(";") if text.strip()]
+    statements = [text.replace("INDEX ", "INDEX IF NOT EXISTS ", 1) for text in texts]
     statements.sort(key=lambda text: " USING gin " not in text)
 
     def make(statement: str) -> None:
@@ -165,30 +180,22 @@ def _make_here(after: int, upto: int) -> Any:
 
 def _make(log: EventLog, projection: Projection, after: int, upto: int) -> Any:
     """What is prepared of a stretch, or its events where nothing can be."""
-    events = log.read(after, STRETCH, upto=upto, topics=projection.topics).events
+    events = _events(log, projection, after, upto)
     return projection.prepare(events) if isinstance(projection, Loaded) else events
 
 
-def _write(
-    connection: psycopg.Connection[Any],
-    log: EventLog,
-    projection: Projection,
-    schema: str,
-    stretch: tuple[int, int],
-    prepared: Any,
-) -> None:
-    if not prepared:
-        return
-    with _transaction(connection, schema) as cursor:
-        if not isinstance(projection, Loaded):
-            projection.apply(cursor, prepared)
-            return
-        try:
-            with connection.transaction():
-                projection.load(cursor, prepared)
-        except psycopg.errors.UniqueViolation:
-            after, upto = stretch
-            projection.apply(cursor, log.read(after, STRETCH, upto=upto, topics=projection.topics).events)
+def _events(log: EventLog, projection: Projection, after: int, upto: int) -> Sequence[Recorded]:
+    return log.read(after, STRETCH, upto=upto, topics=projection.topics).events
+
+
+def _loaded(connection: psycopg.Connection[Any], cursor: Cursor, model: Loaded, prepared: Any) -> bool:
+    """Whether that could be done; if not, all is as before."""
+    try:
+        with connection.transaction():
+            model.load(cursor, prepared)
+    except psycopg.errors.UniqueViolation:
+        return False
+    return True
 
 
 @contextmanager

@@ -14,10 +14,11 @@ import msgspec
 import psycopg
 
 from application.ports.event_log import EventLog
-from projections.builds import Build, begin, build_of, building, enter_stage, table_names
-from projections.catching_up import Report, catch_up
+from projections.builds import Build, Pace, begin, build_of, building, enter_stage, moved, table_names
+from projections.catching_up import Report, breaking_events, catch_up
 from projections.comparing import Comparison, compare
-from projections.projection import Projection
+from projections.loading import create_indexes, load
+from projections.projection import Cursor, Projection
 from projections.runner import build_schema
 from projections.swapping import live_of, swap_in
 
@@ -125,9 +126,9 @@ def _stage(
     """Fill, index and compare."""
     if build.stage == "loading":
         tell("reading events")
-        build = load(connection, log, projection, build, upto, report)
+        build = _load(connection, log, projection, build, upto, report)
         tell("making indexes")
-        build = _index(connection, projection, build)
+        build = _index(conninfo, connection, projection, build)
     tell("catching up")
     build = catch_up(connection, log, projection, build, max(upto, _live_position(connection, projection)), report)
 
@@ -147,7 +148,7 @@ def _compared(build: Build) -> Comparison | None:
     return None if build.comparison is None else msgspec.convert(build.comparison, Comparison)
 
 
-def load(
+def _load(
     connection: psycopg.Connection[Any],
     log: EventLog,
     projection: Projection,
@@ -156,15 +157,19 @@ def load(
     report: Report,
 ) -> Build:
     """Fill the tables from the build's committed position up to `upto`. They have no secondary indexes yet."""
-    return catch_up(connection, log, projection, build, upto, report)
+    pace = Pace(build.position)
+
+    def record(cursor: Cursor, position: int) -> None:
+        moved(cursor, build, position, upto, pace.at(position))
+
+    with breaking_events(build):
+        reached = load(connection, log, projection, build.schema, build.position, upto, report, record)
+    return msgspec.structs.replace(build, position=reached)
 
 
-def _index(connection: psycopg.Connection[Any], projection: Projection, build: Build) -> Build:
-    with connection.transaction():
-        connection.execute(f"SET LOCAL search_path TO {build.schema}".encode())
-        connection.execute(projection.indexes.encode())
-        connection.execute(b"SET LOCAL search_path TO DEFAULT")
-        build = enter_stage(connection, build, "indexed")
+def _index(conninfo: str, connection: psycopg.Connection[Any], projection: Projection, build: Build) -> Build:
+    create_indexes(conninfo, projection, build.schema)
+    build = enter_stage(connection, build, "indexed")
     tables = ", ".join(f"{build.schema}.{table}" for table in table_names(connection, build.schema))
     connection.execute(f"ANALYZE {tables}".encode())
     return build

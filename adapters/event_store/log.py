@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import psycopg
-from eventsourcing.persistence import Notification
 from psycopg.rows import tuple_row
 from psycopg_pool import PoolTimeout
 
@@ -95,14 +94,14 @@ class PostgresEventLog:
         known = self._long_streams.known(stream)
         stored = self._stored(stream, max(0, len(known.events) - 1))
         if known.events:
-            last, *stored = stored or [None]
+            last, stored = (stored[0], stored[1:]) if stored else (None, [])
             if last is None or last.id != known.events[-1].position:  # the log was put back to an earlier state
                 known, stored = NOTHING, self._stored(stream, 0)
         size = sum(len(event.state) for event in stored)
         return self._long_streams.grown(stream, known, self.mapper.recorded(stored), size)
 
-    def _stored(self, stream: str, after: int) -> list[Notification]:
-        return [notification(row) for row in self._select(_LOAD, (stream, after))]
+    def _stored(self, stream: str, after: int) -> list[ReadRow]:
+        return list(map(ReadRow._make, self._select(_LOAD, (stream, after))))
 
     def load_many(self, streams: Sequence[str]) -> Mapping[str, Sequence[Recorded]]:
         """See EventLog.load_many."""
@@ -115,7 +114,7 @@ class PostgresEventLog:
     def load_at(self, positions: Sequence[int]) -> Sequence[Recorded]:
         """See EventLog.load_at."""
         rows = self._select(_LOAD_AT, (list(positions),)) if positions else []
-        return self.mapper.recorded(notification(row) for row in rows)
+        return self.mapper.recorded(map(ReadRow._make, rows))
 
     def read(
         self, after: int, limit: int, *, upto: int | None = None, topics: Collection[str] | None = None

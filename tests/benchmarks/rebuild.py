@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -40,7 +41,7 @@ def run(session: Session) -> Iterator[Row]:
         partner_figure=quiet.p99,
         goal=f"< {GOAL_SLOWER:.0f} times quiet, none fails",
         reached=slower < GOAL_SLOWER and not disturbed.failed,
-        note=f"{len(disturbed.spans)} reads at {READS_A_SECOND} a second, {disturbed.failed} failed; p50 "
+        note=f"{len(disturbed.spans)} reads at {READS_A_SECOND} a second, {_told(disturbed.failed)} failed; p50 "
         f"{disturbed.at(0.5):.1f} ms, quiet {quiet.at(0.5):.1f} ms; {_rate(finished.output):.0f} events/s meanwhile",
     )
 
@@ -65,6 +66,10 @@ def _alone(installation: Installation) -> Iterator[Row]:
     )
 
 
+def _told(failed: Counter[str]) -> str:
+    return ", ".join(f"{count} with {what}" for what, count in failed.items()) or "none"
+
+
 def _rate(output: str) -> float:
     return float(output.rpartition("(")[2].split("/s")[0])
 
@@ -75,11 +80,11 @@ def _children() -> float:
 
 
 class _Reads:
-    """Milliseconds of each answer, and how many weren't good."""
+    """Milliseconds of each answer, and what was wrong with those that weren't good."""
 
     def __init__(self) -> None:
         self.spans: list[float] = []
-        self.failed = 0
+        self.failed: Counter[str] = Counter()
 
     @property
     def p99(self) -> float:
@@ -103,10 +108,11 @@ def _reading(address: str, token: str) -> Iterator[_Reads]:
             while not stop.wait(1 / READS_A_SECOND):
                 begun = time.perf_counter()
                 try:
-                    good = client.get(address + PATHS[number % len(PATHS)], timeout=30).status_code == 200
-                except requests.RequestException:
-                    good = False
-                reads.failed += not good
+                    status = client.get(address + PATHS[number % len(PATHS)], timeout=30).status_code
+                    if status != 200:
+                        reads.failed[str(status)] += 1
+                except requests.RequestException as error:
+                    reads.failed[type(error).__name__] += 1
                 reads.spans.append((time.perf_counter() - begun) * 1e3)
                 number += 1
 

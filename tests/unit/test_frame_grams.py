@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projections.frames.grams import basename_grams, frame_grams, target_grams
@@ -13,6 +13,7 @@ from projections.frames.int_arrays import INT2, INT4
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(TEXT, TEXT), max_size=8))
 def test_the_keys_of_many_frames_are_those_of_each(names: list[tuple[str, str]]) -> None:
     values, bounds = frame_grams(names)
@@ -20,6 +21,7 @@ def test_the_keys_of_many_frames_are_those_of_each(names: list[tuple[str, str]])
     assert found == [sorted({*basename_grams(basename), *target_grams(target)}) for basename, target in names]
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(-(2**15), 2**15 - 1), max_size=5), max_size=5))
 def test_packed_arrays_say_the_same_as_text(lists: list[list[int]]) -> None:
     for kind in (INT2, INT4):

@@ -32,7 +32,7 @@ from domain.thumbnails import Thumbnail, ThumbnailAdded, ThumbnailRemoved
 from projections import loading
 from projections.frames.projection import FramesProjection
 from projections.loading import create_indexes, load
-from projections.projection import checksum_query
+from projections.projection import Cursor, checksum_query
 from projections.rebuild import rebuild
 from projections.runner import build_schema
 from tests.integration.projections.conftest import START, Writer, write_a_little_of_everything
@@ -177,7 +177,7 @@ def test_a_load_gives_the_rows_of_one_event_after_another(
     loaded, single = new_schema(connection, "loaded"), new_schema(connection, "single")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(loading, "STRETCH", stretch)
-        assert load(database, log, MODEL, loaded, before, upto, quiet) == upto
+        assert load(connection, log, MODEL, loaded, before, upto, quiet) == upto
     step_by_step(connection, log, single, before, upto)
     assert rows(connection, loaded) == rows(connection, single)
 
@@ -200,7 +200,7 @@ def test_a_process_that_is_killed_ends_the_load_with_a_reason(
     monkeypatch.setattr(loading, "_make_here", _die)
     Writer(log).file(1)
     with pytest.raises(RetryLater, match="killed"):
-        load(database, log, MODEL, new_schema(connection, "loaded"), 0, log.head(), quiet)
+        load(connection, log, MODEL, new_schema(connection, "loaded"), 0, log.head(), quiet)
 
 
 def _die(after: int, upto: int) -> None:
@@ -224,14 +224,35 @@ def test_a_row_that_is_there_already_is_taken_as_the_live_model_takes_it(
     )
     writer.write(frames.stream_of("other"), again)
     loaded, single = new_schema(connection, "loaded"), new_schema(connection, "single")
-    load(database, log, MODEL, loaded, 0, log.head(), quiet)
+    load(connection, log, MODEL, loaded, 0, log.head(), quiet)
     step_by_step(connection, log, single, 0, log.head())
     assert rows(connection, loaded) == rows(connection, single)
     assert connection.execute("SELECT frame_id FROM loaded.version WHERE id = 101").fetchone() == (2,)
 
 
-def test_all_indexes_are_made(database: str, connection: psycopg.Connection) -> None:
+def test_positions_are_recorded_with_the_rows_that_they_stand_for(
+    database: str, log: PostgresEventLog, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "STRETCH", 3)
+    writer = Writer(log)
+    for number in range(8):
+        writer.file(number)
     schema = new_schema(connection, "loaded")
+    found = []
+
+    def record(cursor: Cursor, position: int) -> None:
+        cursor.execute(f"SELECT %s, count(*) FROM {schema}.frame".encode(), (position,))
+        found.extend(cursor.fetchall())
+
+    load(connection, log, MODEL, schema, 0, log.head(), quiet, record)
+    assert found == [(3, 3), (6, 6), (8, 8)]
+
+
+def test_all_indexes_are_made_also_after_a_first_try_that_was_stopped(
+    database: str, connection: psycopg.Connection
+) -> None:
+    schema = new_schema(connection, "loaded")
+    connection.execute(f"CREATE INDEX frame_target ON {schema}.frame (target_name, observation_date DESC, id DESC)")
     create_indexes(database, MODEL, schema)
     statement = "SELECT indexname FROM pg_indexes WHERE schemaname = %s ORDER BY 1"
     made = connection.execute(statement, (schema,)).fetchall()
