@@ -52,7 +52,7 @@ def breaking_events(beside: Build | Kept) -> Iterator[None]:
         raise
     except Exception as error:
         raise GiveUp(
-            f"{beside.name} can't go on behind event {beside.position}: one that comes later can't be applied ({error})."
+            f"{beside.name} stays at event {beside.position}: one of those that come next can't be applied ({error})."
         ) from error
 
 

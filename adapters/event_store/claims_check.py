@@ -10,9 +10,9 @@ from psycopg.rows import tuple_row
 
 from adapters.event_store.findings import Finding
 from adapters.event_store.histories import changes_of
-from adapters.event_store.mapper import EventMapper
+from adapters.event_store.mapper import EventMapper, ReadRow
 from adapters.event_store.name_sums import NameSums, bucket_of
-from adapters.event_store.recorder import COLUMNS, notification
+from adapters.event_store.recorder import COLUMNS
 from domain.frames import FileProcessed, FilesRemoved
 from domain.thumbnails import ThumbnailAdded, ThumbnailRemoved
 from domain.transfers import TransferRequested
@@ -70,7 +70,7 @@ def _taken(connection: psycopg.Connection[Any], buckets: frozenset[int]) -> dict
         if not rows:
             return taken
         after = rows[-1][0]
-        events = mapper.recorded(notification(row) for row in rows)
+        events = mapper.recorded(map(ReadRow._make, rows))
         for recorded, changes in zip(events, changes_of(connection, mapper, events), strict=True):
             for name in changes.released:
                 taken.pop(name, None)

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import tuple_row
 
-from adapters.event_store.mapper import EventMapper
-from adapters.event_store.recorder import COLUMNS, notification
+from adapters.event_store.mapper import EventMapper, ReadRow
+from adapters.event_store.recorder import COLUMNS
 from application.names_and_numbers import HISTORY, NameChanges, name_changes, needs_history
 from domain.event import Recorded
 
@@ -30,7 +30,7 @@ def changes_of(
         rows = cursor.execute(_HISTORY, (streams, sorted(HISTORY))).fetchall()
         for row in rows:
             try:
-                recorded = mapper.to_domain_event(notification(row))
+                recorded = mapper.to_domain_event(ReadRow._make(row))
             except Exception:  # noqa: S112 - whoever reads that event itself tells of it
                 continue
             histories.setdefault(recorded.stream, []).append(recorded)

@@ -42,7 +42,7 @@ class FramesProjection:
     """See the package."""
 
     name = "frames"
-    version = 1
+    version = 2
     tables = TABLES
     indexes = INDEXES
     topics = frozenset(

@@ -1,8 +1,3 @@
--- Frames know since when they are as they are, and what they were before (ADR 0037): their read model fills again from
--- the log's beginning.
-DROP SCHEMA IF EXISTS read_frames CASCADE;
-DELETE FROM starferry.projection WHERE name = 'frames';
-
 -- The read models that operators have had built as of a position, in schemas replay_<name>_<model>.
 CREATE TABLE starferry.replay (
     name     text        NOT NULL,
