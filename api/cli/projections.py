@@ -158,7 +158,9 @@ def _build_text(build: Build, head: int) -> str:
 
 def _tell(rebuilt: Rebuilt, verify: bool) -> None:
     for table, (rows, equal) in rebuilt.tables.items():
-        click.echo(f"{rebuilt.name}.{table}: {rows} rows, {'identical' if equal else 'DIFFERENT from before'}")
+        click.echo(
+            f"{rebuilt.name}.{table}: {rows} rows, {'DIFFERENT from before' if equal is False else 'identical' if equal else 'new'}"
+        )
     if rebuilt.comparison is None:
         click.echo(f"{rebuilt.name}: not compared, for the live one is behind it")
     events = rebuilt.position - rebuilt.begun
