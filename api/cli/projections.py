@@ -19,6 +19,8 @@ from projections.projection import Projection, live_schema
 from projections.rebuild import Rebuilt, rebuild
 from projections.swapping import forget, roll_back
 
+FOUND = {True: "identical", False: "DIFFERENT from before", None: "new"}
+
 
 @click.group(invoke_without_command=True)
 @data_option
@@ -158,7 +160,7 @@ def _build_text(build: Build, head: int) -> str:
 
 def _tell(rebuilt: Rebuilt, verify: bool) -> None:
     for table, (rows, equal) in rebuilt.tables.items():
-        click.echo(f"{rebuilt.name}.{table}: {rows} rows, {'identical' if equal else 'DIFFERENT from before'}")
+        click.echo(f"{rebuilt.name}.{table}: {rows} rows, {FOUND[equal]}")
     if rebuilt.comparison is None:
         click.echo(f"{rebuilt.name}: not compared, for the live one is behind it")
     events = rebuilt.position - rebuilt.begun
