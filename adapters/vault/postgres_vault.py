@@ -165,9 +165,10 @@ class PostgresVault:
                 " ORDER BY owner LIMIT %s FOR UPDATE",
                 (older[0], REWRAP_BATCH),
             ).fetchall()
-            cursor.executemany(
-                "UPDATE vault.data_key SET master_key_id = %s, wrapped = %s WHERE owner = %s",
-                [(newest.id, newest.wrap(self._keyring.unwrap(*row)), row[0]) for row in rows],
+            cursor.execute(
+                "UPDATE vault.data_key k SET master_key_id = %s, wrapped = moved.wrapped"
+                " FROM unnest(%s::text[], %s::bytea[]) AS moved (owner, wrapped) WHERE k.owner = moved.owner",
+                (newest.id, [row[0] for row in rows], [newest.wrap(self._keyring.unwrap(*row)) for row in rows]),
             )
             return len(rows)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 import statistics
 import threading
 import time
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import psycopg
+import structlog
 from psycopg_pool import ConnectionPool
 
 from adapters.clock import SystemClock
@@ -109,6 +111,7 @@ def _p99(spans: list[float]) -> float:
 
 def _quiet(conninfo: str, connection: psycopg.Connection[Any], pool: ConnectionPool[Any]) -> Row:
     """From a nudge to the moment in which the worker opens the destination."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     connection.execute("TRUNCATE starferry.waiting_transfer")
     log, jobs, opened = PostgresEventLog(conninfo), PostgresJobs(conninfo, pool), _Opened()
     limits = PostgresLimits(conninfo, pool, PLACES)
