@@ -23,12 +23,15 @@ SEND = "send_notice"
 SEARCH_PATH = f"-c search_path={SCHEMA}"
 SILENCE = "1 minute"
 """Without a sign of life for so long, six times the interval of these signs, a worker is dead."""
+LONGEST = "1 day"
+"""A job in hand for longer is one whose end its worker could not record, for the database was away at that moment. Had
+it been running all the same, its end would be a line in the log."""
 _ABANDONED = f"""
 DELETE FROM procrastinate_jobs j WHERE j.status = 'doing'
-AND NOT EXISTS (SELECT FROM procrastinate_workers w
-                WHERE w.id = j.worker_id AND w.last_heartbeat > now() - interval '{SILENCE}')
-AND NOT EXISTS (SELECT FROM procrastinate_events e
-                WHERE e.job_id = j.id AND e.at > now() - interval '{SILENCE}')
+AND NOT EXISTS (SELECT FROM procrastinate_events e WHERE e.job_id = j.id AND e.at > now() - interval '{SILENCE}')
+AND (NOT EXISTS (SELECT FROM procrastinate_workers w
+                 WHERE w.id = j.worker_id AND w.last_heartbeat > now() - interval '{SILENCE}')
+     OR NOT EXISTS (SELECT FROM procrastinate_events e WHERE e.job_id = j.id AND e.at > now() - interval '{LONGEST}'))
 """
 
 
@@ -81,7 +84,7 @@ class PostgresJobs:
             raise RetryLater("The job queue can't be reached at the moment.") from error
 
     def forget_abandoned(self) -> int:
-        """Remove the jobs that dead workers had in hand, and return how many there were. Nothing is lost: what they
+        """Remove the jobs that nobody has in hand any more, and return how many there were. Nothing is lost: what they
         were about is found by the sweep, and gets new ones. Raises RetryLater."""
         try:
             with psycopg.connect(self._conninfo, autocommit=True, options=SEARCH_PATH) as connection:

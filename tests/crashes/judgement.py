@@ -36,9 +36,12 @@ QUIET = {
 }
 """What must come to nothing by itself."""
 PATIENTLY = {
-    "jobs of dead workers": "SELECT count(*) FROM procrastinate.procrastinate_jobs WHERE status <> 'todo'",
+    "jobs of dead workers": "SELECT count(*) FROM procrastinate.procrastinate_jobs j WHERE status <> 'todo' "
+    "AND NOT EXISTS (SELECT FROM procrastinate.procrastinate_workers w WHERE w.id = j.worker_id "
+    "AND w.last_heartbeat > now() - interval '1 minute')",
 }
-"""The same, but it takes more than a minute until a worker is taken for dead."""
+"""The same, but it takes more than a minute until a worker is taken for dead. (Where the end of a job could not be
+recorded, for its session was killed, the row stays with its living worker for a day.)"""
 
 
 class Destination(msgspec.Struct, frozen=True):

@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 BUCKET = "copies"
 UPLOAD_SECONDS = 0.03
 """What a bucket takes for a request, so that workers always have some uploads in the middle."""
-START_SECONDS = 90.0
+START_SECONDS = 150.0
 WAIT_SECONDS = 60.0
 """The longest wait for all to be at work: on a busy machine starting takes longer than living."""
 QUIET_SECONDS = 180.0

@@ -46,8 +46,9 @@ def taken(core: Core, worker: str, *, last_sign: str, begun: str) -> None:
     )
 
 
-def test_the_jobs_of_dead_workers_are_forgotten_and_no_others(core: Core) -> None:
+def test_jobs_that_nobody_has_in_hand_are_forgotten_and_no_others(core: Core) -> None:
     taken(core, "alive", last_sign="9 seconds", begun="2 hours")
+    taken(core, "its end was not recorded", last_sign="9 seconds", begun="25 hours")
     taken(core, "dead", last_sign="2 minutes", begun="2 minutes")
     taken(core, "dead and pruned", last_sign="2 minutes", begun="2 minutes")
     taken(core, "taken for dead, and alive", last_sign="40 seconds", begun="10 seconds")
@@ -59,7 +60,7 @@ def test_the_jobs_of_dead_workers_are_forgotten_and_no_others(core: Core) -> Non
         f"DELETE FROM procrastinate_workers WHERE id IN (SELECT worker_id FROM {jobs} "
         f"WHERE args ->> 'notice' IN {pruned})",
     )
-    assert core.jobs.forget_abandoned() == 2
+    assert core.jobs.forget_abandoned() == 3
     left = {row[0] for row in run(core, f"SELECT args ->> 'notice' FROM {jobs}")}
     assert left == {"alive", "taken for dead, and alive", "waits"}
     assert core.jobs.forget_abandoned() == 0
