@@ -31,7 +31,7 @@ from domain.catalogue import EVENTS
 from domain.errors import Conflict, InvalidInput
 from domain.event import Recorded
 
-APPEND_LOCK = 7236837104
+WRITERS = 7236837104
 """Held by every writer until its commit is durable (migration 0001)."""
 
 WAIT_SECONDS = 5.0
@@ -178,7 +178,7 @@ class Importer:
         upto = rows[-1][0].position
         try:
             with connection.transaction():
-                connection.execute("SELECT pg_advisory_xact_lock(%s)", (APPEND_LOCK,))
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (WRITERS,))
                 if self._head() != head:
                     raise Conflict("Something else has written to the log meanwhile; stop all of Starferry and look.")
                 columns = [list(column) for column in zip(*(row for row, _ in rows), strict=True)]
@@ -262,7 +262,7 @@ def alone(connection: psycopg.Connection[Any], others: Sequence[int]) -> Iterato
         if not _locked(connection, lock):
             raise Conflict("`starferry projections` (or `up`) is running on this store: stop it first.")
     deadline = time.monotonic() + WAIT_SECONDS
-    while not _locked(connection, APPEND_LOCK):
+    while not _locked(connection, WRITERS):
         if time.monotonic() > deadline:
             raise Conflict("Something writes to the log: stop all of Starferry that uses this store first.")
         time.sleep(0.05)
