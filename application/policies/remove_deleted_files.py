@@ -49,10 +49,10 @@ class RemoveDeletedFiles:
                 case ThumbnailRemoved() as event if not event.moved_to:
                     frame = self._frame(recorded)
                     if recorded.version not in frame.removed:
-                        self._remove_thumbnail(frame, event.thumbnail)
+                        self._remove_thumbnail(recorded.stream, event.thumbnail)
                         self._free(recorded, (thumbnails.claim_of(event.thumbnail.basename),))
                 case ThumbnailAdded() as event if event.replaced:
-                    self._remove_thumbnail(self._frame(recorded), event.replaced)
+                    self._remove_thumbnail(recorded.stream, event.replaced)
                 case _:
                     pass
 
@@ -66,10 +66,17 @@ class RemoveDeletedFiles:
         later = [one.version for one in history if isinstance(one.event, FrameDeleted)]
         return any(version > deletion.version and version in removed for version in later)
 
-    def _remove_thumbnail(self, frame: Frame, thumbnail: Thumbnail) -> None:
-        """Unless these bytes are, again, those of a thumbnail that is there."""
-        if all((one.path, one.key) != (thumbnail.path, thumbnail.key) for one in frame.thumbnails):
-            self._remove(thumbnail.path, thumbnail.key)
+    def _remove_thumbnail(self, stream: str, thumbnail: Thumbnail) -> None:
+        """Unless these bytes are, again, those of a thumbnail that is there, on this frame or where it has moved."""
+        place, streams = (thumbnail.path, thumbnail.key), [stream]
+        for one in streams:
+            history = self._log.load(one)
+            if any((kept.path, kept.key) == place for kept in frames.fold(history).thumbnails):
+                return
+            events = (past.event for past in history)
+            moves = {event.moved_to for event in events if isinstance(event, ThumbnailRemoved) and event.moved_to}
+            streams += [other for name in sorted(moves) if (other := frames.stream_of(name)) not in streams]
+        self._remove(*place)
 
     def _remove(self, path: str, key: str) -> None:
         if not path:

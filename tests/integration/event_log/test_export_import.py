@@ -15,7 +15,7 @@ from adapters.event_store import export_format, exporting
 from adapters.event_store.check import LogCheck
 from adapters.event_store.export_format import Header, Reader
 from adapters.event_store.exporting import Exporter, export_to
-from adapters.event_store.importing import APPEND_LOCK, Imported, Importer, alone
+from adapters.event_store.importing import WRITERS, Imported, Importer, alone
 from adapters.event_store.log import PostgresEventLog
 from adapters.event_store.numbers import BlockNumbers
 from adapters.event_store.seals import Sealer
@@ -335,7 +335,7 @@ def test_an_import_waits_for_no_writer_and_keeps_writers_out(empty: str, monkeyp
     monkeypatch.setattr("adapters.event_store.importing.WAIT_SECONDS", 0.1)
     with psycopg.connect(empty, autocommit=True) as one, psycopg.connect(empty, autocommit=True) as other:
         with other.transaction():
-            other.execute("SELECT pg_advisory_xact_lock(%s)", (APPEND_LOCK,))
+            other.execute("SELECT pg_advisory_xact_lock(%s)", (WRITERS,))
             with pytest.raises(Conflict, match="Something writes"), alone(one, ()):
                 pass
         other.execute("SELECT pg_advisory_lock(77)")
