@@ -180,7 +180,10 @@ def _answers(operation: Operation, surface: Surface) -> dict[int, Answer]:
     usual = {401: "The credentials are wrong or missing.", 503: "Try again later."}
     if operation.who != "anyone":
         usual[403] = "Not allowed."
-    if any(parameter.name == "format" for parameter in operation.parameters):
+    names = {parameter.name for parameter in operation.parameters}
+    if operation.who == "anyone" and "at" in names:
+        usual[403] = "Only superusers may ask about the past."
+    if "format" in names:
         usual[404] = "There is no such format."
     if "{" in operation.path:
         usual[404] = "It isn't there, or the asker may not see it."

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from application.fair_share import may_begin
 from application.ports.limits import Berth
+from domain.transfers import destination_of
 
 
 class CountedLimits:
@@ -58,3 +59,10 @@ class CountedLimits:
         """See Limits.reserve: the answer is what `seconds` says."""
         self.reserved.append((storage_config, size, bytes_per_second))
         return self.seconds
+
+
+def places_for(transfer: str) -> CountedLimits:
+    """For a look at this transfer alone."""
+    limits = CountedLimits()
+    limits.park(destination_of(transfer), transfer)
+    return limits

@@ -21,12 +21,11 @@ from application.policies.runner import PolicyRunner
 from domain.errors import RetryLater
 from domain.event import Cause, Recorded
 from domain.storage_configs import Provider, StorageConfig
-from domain.transfers import destination_of
 from projections.rebuild import rebuild
 from tests.fakes.clock import StillClock
 from tests.fakes.destination import ScriptedDestination
 from tests.fakes.jobs import ListedDeadLetters, ListedJobs, NamedWorkers
-from tests.fakes.limits import CountedLimits
+from tests.fakes.limits import places_for
 from tests.postgres import fresh_database
 
 CAUSE = Cause(actor="root", via="api")
@@ -105,10 +104,9 @@ class World:
 
     def carry(self, transfer: str) -> None:
         """The worker looks at a transfer; should it die of it, another takes its place."""
-        limits = CountedLimits()
-        limits.park(destination_of(transfer), transfer)
+        ferry = self.core.ferry(f"w{self.workers}")
         try:
-            msgspec.structs.replace(self.core.ferry(f"w{self.workers}"), limits=limits).go_on()
+            msgspec.structs.replace(ferry, limits=places_for(transfer)).go_on()
         except RetryLater:
             pass
         except WorkerDied:

@@ -18,6 +18,7 @@ from api.cli import cli
 from api.settings import Settings
 from application.policies.engine import PolicyEngine
 from domain import transfers
+from tests.fakes.limits import places_for
 from tests.integration.api.deliveries import create, folder_body, observe, transfer
 from tests.postgres import fresh_database
 from tests.records import fits_bytes
@@ -96,7 +97,7 @@ def test_pending_transfers_go_on_and_nothing_is_done_or_told_twice(
             assert msgspec.structs.replace(core.sweep(), jobs=nudges).run()["nudged"] == 1
             assert set(nudges.transfers) == {pending}
             assert (status(core, done), status(core, pending)) == ("completed", "pending")
-            core.ferry("worker").carry(pending)
+            msgspec.structs.replace(core.ferry("worker"), limits=places_for(pending)).go_on()
             settle(core)
             assert status(core, pending) == "completed"
             assert all(int(notice.rpartition(".")[2]) > imported for notice in nudges.notices)
