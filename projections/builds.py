@@ -130,20 +130,24 @@ def building(
     """
     try:
         with psycopg.connect(conninfo, autocommit=True) as connection:
-            _lock(connection, name, wait_milliseconds)
+            taken = f"Another rebuild of {name} is running; wait for it to end."
+            lock(connection, LOCK_KEY, name, taken, wait_milliseconds=wait_milliseconds)
             yield connection
     except psycopg.OperationalError as error:
         raise RetryLater(f"The database went away; what was done of {name} isn't lost: do the same again.") from error
 
 
-def _lock(connection: psycopg.Connection[Any], name: str, wait_milliseconds: int) -> None:
-    """One that has just ended may hold the lock for some milliseconds more."""
+def lock(
+    connection: psycopg.Connection[Any], key: int, name: str, taken: str, *, wait_milliseconds: int = LOCK_MILLISECONDS
+) -> None:
+    """Hold a name until the connection ends; Conflict with the sentence `taken` when another does. It is waited for a
+    little: one that has just ended may hold it for some milliseconds more."""
     try:
         with connection.transaction():
             connection.execute(f"SET LOCAL lock_timeout TO {wait_milliseconds}".encode())
-            connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", (LOCK_KEY, name))
+            connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", (key, name))
     except psycopg.errors.LockNotAvailable:
-        raise Conflict(f"Another rebuild of {name} is running; wait for it to end.") from None
+        raise Conflict(taken) from None
 
 
 def begin(connection: psycopg.Connection[Any], projection: Projection, create: Callable[[str], None]) -> Build:

@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -37,7 +37,6 @@ CONNECTIONS = 2
 INDEX_MEMORY_KB = 256 * 1024
 """A GIN index is put together from as many pieces as its keys fill this memory."""
 
-Report = Callable[[int, int], None]
 Record = Callable[[Cursor, int], None]
 """Called in each transaction with the position that it reaches."""
 Make = Callable[[int, int], "Future[Any]"]
@@ -66,11 +65,11 @@ def load(
     schema: str,
     position: int,
     upto: int,
-    report: Report,
     record: Record | None = None,
-) -> int:
-    """Apply the events after `position` until `upto` to the tables in `schema`, which hold those before. Returns the
-    position reached, `upto`. `connection` commits by itself. Raises RetryLater when a process that helps was killed."""
+) -> Generator[int, None, None]:
+    """Apply the events after `position` until `upto` to the tables in `schema`, which hold those before. Yields each
+    position reached, when it is committed; `connection` commits by itself. Raises RetryLater when a process that helps
+    was killed. Whoever doesn't go on to the end closes it."""
     with _collector_off(), _makers(log, projection, upto - position) as make:
         for after, until, prepared in _stretches(make, position, upto):
             with _transaction(connection, schema) as cursor:
@@ -82,8 +81,7 @@ def load(
                 cursor.execute(b"SET LOCAL search_path TO DEFAULT")
                 if record:
                     record(cursor, until)
-            report(until, upto)
-    return max(position, upto)
+            yield until
 
 
 def create_indexes(conninfo: str, projection: Projection, schema: str) -> None:

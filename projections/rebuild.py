@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -162,9 +163,14 @@ def _load(
     def record(cursor: Cursor, position: int) -> None:
         moved(cursor, build, position, upto, pace.at(position))
 
-    with breaking_events(build):
-        reached = load(connection, log, projection, build.schema, build.position, upto, report, record)
-    return msgspec.structs.replace(build, position=reached)
+    with closing(load(connection, log, projection, build.schema, build.position, upto, record)) as positions:
+        while True:
+            with breaking_events(build):
+                position = next(positions, None)
+            if position is None:
+                return build
+            build = msgspec.structs.replace(build, position=position)
+            report(position, upto)
 
 
 def _index(conninfo: str, connection: psycopg.Connection[Any], projection: Projection, build: Build) -> Build:

@@ -16,6 +16,7 @@ import psycopg
 
 from application.ports.event_log import EventLog
 from domain.errors import Conflict, InvalidInput, NotFound
+from projections.builds import lock
 from projections.projection import Projection
 from projections.runner import build_schema
 
@@ -67,7 +68,7 @@ def replay(
     new among the models. One of another position is in the way (Conflict), unless it may be replaced.
     """
     _check(name)
-    with psycopg.connect(conninfo, autocommit=True) as connection, _alone(connection, name):
+    with _alone(conninfo, name) as connection:
         known = {one.model: one for one in _replays(connection, name)}
         chosen = {projection.name for projection in projections}
         if replace:
@@ -96,7 +97,7 @@ def replays(connection: psycopg.Connection[Any]) -> list[Replayed]:
 def forget_replay(conninfo: str, name: str, *, dry_run: bool = False) -> list[Replayed]:
     """Drop a replay, and tell what it was; with `dry_run` only tell. Raises NotFound."""
     _check(name)
-    with psycopg.connect(conninfo, autocommit=True) as connection, _alone(connection, name):
+    with _alone(conninfo, name) as connection:
         found = _replays(connection, name)
         if not found:
             raise NotFound(f"There is no replay {name}.")
@@ -113,13 +114,12 @@ def _check(name: str) -> None:
 
 
 @contextmanager
-def _alone(connection: psycopg.Connection[Any], name: str) -> Iterator[None]:
-    row = connection.execute(
-        "SELECT pg_try_advisory_lock(%s, hashtext(%s))", (REPLAY_LOCK & 0x7FFFFFFF, name)
-    ).fetchone()
-    if row != (True,):
-        raise Conflict(f"Somebody is at work on the replay {name}; wait for the end of that.")
-    yield  # the lock ends with the connection
+def _alone(conninfo: str, name: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection that is the only one to work on this replay."""
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        taken = f"Somebody is at work on the replay {name}; wait for the end of that."
+        lock(connection, REPLAY_LOCK & 0x7FFFFFFF, name, taken)
+        yield connection
 
 
 def _replays(connection: psycopg.Connection[Any], name: str | None) -> list[Replayed]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,9 @@ logger = structlog.get_logger()
 BATCH = 500
 """Large enough for 48 000 events/s in the prototype; small enough that a reader's wait for its write stays short."""
 RETRY_SECONDS = 1.0
+GATHER_SECONDS = 0.02
+"""From one batch to the next, at least: of a steady stream many events share a batch, for nearly the price of one. The
+first after a silence is applied at once."""
 LEADER_LOCK = 7236837101
 CREATE_LOCK = 7236837108
 CHANNEL = "starferry_projected"
@@ -112,8 +116,11 @@ class ProjectionRunner:
     def _lead(self, connection: psycopg.Connection[Any]) -> None:
         while not self._stopped.is_set():
             self._woken.clear()
+            begun = time.monotonic()
             if not self.step(connection):
                 self._woken.wait(1.0)
+            else:
+                self._stopped.wait(max(0.0, GATHER_SECONDS - (time.monotonic() - begun)))
 
     def step(self, connection: psycopg.Connection[Any]) -> bool:
         """Apply the next batch; false when there was none."""

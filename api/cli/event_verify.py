@@ -59,7 +59,7 @@ def seal(data: Path | None) -> None:
     """Seal the log up to its end now; `starferry projections` does it by itself every few minutes."""
     with opened(data) as core:
         made = core.sealer().seal_all()
-    click.echo(f"{made} new seals.")
+    click.echo(f"{made} new seal{'s' if made != 1 else ''}.")
 
 
 def _show(finding: Finding, as_json: bool) -> None:

@@ -78,6 +78,8 @@ def ingest(
     data: Path | None,
 ) -> None:
     """Ingest FITS files, and all of them below folders. Files that are in the archive already are skipped."""
+    if sys.stderr.isatty():  # the bar and the list at the end say it all
+        os.environ.setdefault("STARFERRY_LOG_LEVEL", "error")
     given = Given(observation, _metadata(pairs))
     endings = DESCRIBED_ENDINGS if given.metadata else ENDINGS
     files, missing = _files(paths, endings)

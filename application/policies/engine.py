@@ -15,6 +15,9 @@ from domain.errors import StarferryError
 logger = structlog.get_logger()
 
 RETRY_SECONDS = 2.0
+GATHER_SECONDS = 0.02
+"""From one batch to the next, at least: of a steady stream many events share a batch, for the price of one. The first
+after a silence is handled at once."""
 
 
 class PolicyEngine:
@@ -62,6 +65,7 @@ class PolicyEngine:
         while not self._stopping:
             held()
             self._woken.clear()
+            begun = time.monotonic()
             try:
                 progressed = self.step()
             except Exception:  # a bug in one batch must not end delivery for good
@@ -70,6 +74,8 @@ class PolicyEngine:
                 continue
             if not progressed:
                 self._woken.wait(RETRY_SECONDS)
+            else:
+                time.sleep(max(0.0, GATHER_SECONDS - (time.monotonic() - begun)))
 
     def step(self) -> bool:
         """One batch for each runner that may go on; false when there was nothing to do."""

@@ -63,7 +63,7 @@ class FramesProjection:
         self._arriving = Arriving(sky)
 
     def __reduce__(self) -> tuple[type[FramesProjection], tuple[Sky]]:
-        return FramesProjection, (self._sky,)
+        return type(self), (self._sky,)
 
     def apply(self, cursor: Cursor, events: Sequence[Recorded]) -> None:
         """See Projection.apply."""

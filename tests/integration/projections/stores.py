@@ -87,8 +87,28 @@ def contents(database: str) -> dict[str, Any]:
 class NextFrames(FramesProjection):
     """The frames of a later release: they have a column more."""
 
-    version = 2
+    version = FramesProjection.version + 1
     tables = FramesProjection.tables.replace("grams smallint[] NOT NULL", f"grams smallint[] NOT NULL, {NEW_COLUMN}")
+
+
+class FirstFrames(FramesProjection):
+    """The frames of a release before read models had versions, as far as the number goes."""
+
+    version = 1
+
+
+def make_frames_first(database: str) -> None:
+    """Turn the frames tables into those of version 1, which knew nothing of the past."""
+    twins = ("frame", "version", "thumbnail", "link")
+    with psycopg.connect(database) as connection:
+        connection.execute("SET LOCAL search_path TO read_frames")
+        for table in twins:
+            connection.execute(f"DROP FUNCTION {table}_as_of".encode())
+            connection.execute(f"DROP TABLE past_{table}".encode())
+        for table in (*twins, "waiting"):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN since".encode())
+        connection.execute("DROP INDEX waiting_frame")
+        connection.execute("UPDATE starferry.projection SET version = 1 WHERE name = 'frames'")
 
 
 @contextmanager

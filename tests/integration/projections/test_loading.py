@@ -41,7 +41,8 @@ from tests.integration.projections.test_rebuild import contents, project_all, qu
 MODEL = FramesProjection(SphericalSky())
 SQUARE = Footprint((((10.0, 1.0), (190.5, 1.0), (190.5, 1.5), (10.0, 1.5), (10.0, 1.0)),))
 FRAMES = 5
-TABLES = ("frame", "version", "thumbnail", "link", "waiting")
+PAST_TABLES = ("past_frame", "past_version", "past_thumbnail", "past_link")
+TABLES = ("frame", "version", "thumbnail", "link", "waiting", *PAST_TABLES)
 _runs = itertools.count()
 
 
@@ -177,7 +178,7 @@ def test_a_load_gives_the_rows_of_one_event_after_another(
     loaded, single = new_schema(connection, "loaded"), new_schema(connection, "single")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(loading, "STRETCH", stretch)
-        assert load(connection, log, MODEL, loaded, before, upto, quiet) == upto
+        assert [before, *load(connection, log, MODEL, loaded, before, upto)][-1] == upto
     step_by_step(connection, log, single, before, upto)
     assert rows(connection, loaded) == rows(connection, single)
 
@@ -200,7 +201,7 @@ def test_a_process_that_is_killed_ends_the_load_with_a_reason(
     monkeypatch.setattr(loading, "_make_here", _die)
     Writer(log).file(1)
     with pytest.raises(RetryLater, match="killed"):
-        load(connection, log, MODEL, new_schema(connection, "loaded"), 0, log.head(), quiet)
+        list(load(connection, log, MODEL, new_schema(connection, "loaded"), 0, log.head()))
 
 
 def _die(after: int, upto: int) -> None:
@@ -224,7 +225,7 @@ def test_a_row_that_is_there_already_is_taken_as_the_live_model_takes_it(
     )
     writer.write(frames.stream_of("other"), again)
     loaded, single = new_schema(connection, "loaded"), new_schema(connection, "single")
-    load(connection, log, MODEL, loaded, 0, log.head(), quiet)
+    list(load(connection, log, MODEL, loaded, 0, log.head()))
     step_by_step(connection, log, single, 0, log.head())
     assert rows(connection, loaded) == rows(connection, single)
     assert connection.execute("SELECT frame_id FROM loaded.version WHERE id = 101").fetchone() == (2,)
@@ -244,7 +245,8 @@ def test_positions_are_recorded_with_the_rows_that_they_stand_for(
         cursor.execute(f"SELECT %s, count(*) FROM {schema}.frame".encode(), (position,))
         found.extend(cursor.fetchall())
 
-    load(connection, log, MODEL, schema, 0, log.head(), quiet, record)
+    reached = list(load(connection, log, MODEL, schema, 0, log.head(), record))
+    assert reached == [3, 6, 8]
     assert found == [(3, 3), (6, 6), (8, 8)]
 
 

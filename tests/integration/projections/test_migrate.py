@@ -15,12 +15,15 @@ from api.bootstrap import open_core
 from api.cli import cli
 from api.settings import Settings
 from domain.errors import Misconfigured, StarferryError
-from projections.builds import kept
+from projections.builds import build_of, kept
+from projections.frames.projection import FramesProjection
 from projections.rebuild import rebuild
 from projections.runner import ProjectionRunner
 from tests.integration.projections import stores
 from tests.integration.projections.conftest import Writer, all_projections, write_a_little_of_everything
 from tests.postgres import fresh_database
+
+OWN, NEXT = FramesProjection.version, stores.NextFrames.version
 
 
 def starferry(database: str, tmp_path: Path, *arguments: str) -> Result:
@@ -86,10 +89,39 @@ def test_a_release_with_the_same_read_models_has_nothing_to_build(
     connection.execute("ALTER TABLE starferry.projection DROP COLUMN version")
     connection.execute("DELETE FROM starferry.migration WHERE name = '0013_read_model_versions'")
     before = stores.contents(database)
-    done = starferry(database, tmp_path, "migrate")
+    with stores.release_with(stores.FirstFrames(SphericalSky())):
+        done = starferry(database, tmp_path, "migrate")
     assert done.exit_code == 0, done.output
     assert "read models: none is to be built" in done.output
     assert stores.contents(database) == before
+
+
+def test_frames_of_the_first_version_are_compared_in_what_they_have_and_what_is_not_there_yet_is_built(
+    database: str, log: PostgresEventLog, connection: psycopg.Connection, tmp_path: Path
+) -> None:
+    write_a_little_of_everything(Writer(log))
+    projected(database, log)
+    today = stores.contents(database)
+    stores.make_frames_first(database)
+    connection.execute("DROP SCHEMA read_audit CASCADE")
+    connection.execute("DELETE FROM starferry.projection WHERE name = 'audit'")
+    older = stores.contents(database)
+    told = starferry(database, tmp_path, "migrate", "--dry-run").output
+    assert [line.partition(",")[0] for line in told.splitlines()][:2] == ["frames: version 1 -> 2", "audit: new"]
+    staged = starferry(database, tmp_path, "migrate")
+    assert staged.exit_code == 0, staged.output
+    assert "frames: the same as before in all that both versions have" in staged.output
+    assert {table: sum_ for table, sum_ in stores.contents(database).items() if "audit" not in table} == older
+    build = build_of(connection, "frames")
+    assert build is not None
+    equal = {table: same for table, (_, same) in build.comparison["tables"].items()}
+    assert equal == dict.fromkeys(("frame", "version", "thumbnail", "link", "waiting"), True) | dict.fromkeys(
+        ("past_frame", "past_version", "past_thumbnail", "past_link"), None
+    )
+    swapped = starferry(database, tmp_path, "migrate", "--swap")
+    assert swapped.exit_code == 0, swapped.output
+    assert stores.contents(database) == today
+    assert [(one.name, one.version) for one in kept(connection)] == [("frames", 1)]
 
 
 def test_a_dry_run_tells_and_changes_nothing(cluster: str, tmp_path: Path) -> None:
@@ -115,7 +147,7 @@ def test_read_models_are_left_ready_beside_an_older_program_and_swapped_in_by_th
     settings = Settings({"DATABASE_URL": database}, data=tmp_path)
     with stores.release_with(stores.NextFrames(SphericalSky())):
         told = starferry(database, tmp_path, "migrate", "--dry-run").output
-        assert "frames: version 1 -> 2, " in told
+        assert f"frames: version {OWN} -> {NEXT}, " in told
         assert "other connections use the database, so each is left ready" in told
         staged = starferry(database, tmp_path, "migrate")
         assert staged.exit_code == 0, staged.output
@@ -135,13 +167,13 @@ def test_read_models_are_left_ready_beside_an_older_program_and_swapped_in_by_th
         with open_core(settings, database, serving=True):
             pass
         row = connection.execute("SELECT version, position FROM starferry.projection WHERE name = 'frames'").fetchone()
-        assert row == (2, head)
+        assert row == (NEXT, head)
         assert "was live until" in starferry(database, tmp_path, "projections", "status").output
     with pytest.raises(Misconfigured, match="is of a newer program"), open_core(settings, database, serving=True):
         pass
     back = starferry(database, tmp_path, "projections", "rollback", "frames")
-    assert back.output.splitlines()[-1].startswith("frames: the earlier one is live again (version 1)")
-    assert kept(connection)[0].version == 2
+    assert back.output.splitlines()[-1].startswith(f"frames: the earlier one is live again (version {OWN})")
+    assert kept(connection)[0].version == NEXT
     dry = starferry(database, tmp_path, "projections", "forget", "frames", "--dry-run")
     assert "frames: the one before (old_frames, " in dry.output
     assert kept(connection)
@@ -166,7 +198,7 @@ def test_policies_see_nothing_of_a_rebuild(database: str, log: PostgresEventLog,
         follow()
         assert set(engine.positions().values()) == {core.log.head()}
         before = everything_but_read_models(database)
-        assert before["procrastinate.procrastinate_jobs"]
+        assert before["starferry.waiting_transfer"]
         for projection in core.projections():
             assert rebuild(database, log, projection, lambda *_: None, restart=True).swapped
             follow()

@@ -171,10 +171,10 @@ class _Poisoned:
     """A read model that one event breaks."""
 
     name = "frames"
-    version = 1
 
     def __init__(self, model: Projection) -> None:
         self.tables, self.indexes, self.topics, self._model = model.tables, model.indexes, model.topics, model
+        self.version = model.version
 
     def apply(self, cursor, events) -> None:  # type: ignore[no-untyped-def]
         if any(event.stream == f"frame:{basename(2)}" for event in events):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import psycopg
@@ -13,6 +14,7 @@ from projections.projection import checksum_query
 from projections.replay import BATCH, REPLAY_LOCK, Replayed, forget_replay, replay, replays
 from projections.runner import ProjectionRunner
 from tests.integration.projections.conftest import Writer, all_projections, write_a_little_of_everything
+from tests.site import eventually
 
 
 def quiet(model: str, position: int, upto: int) -> None:
@@ -134,3 +136,18 @@ def test_two_at_once_are_refused(database: str, log: PostgresEventLog, connectio
         replay(database, log, all_projections()[:1], "then", 0, quiet)
     replay(database, log, all_projections()[:1], "other", 0, quiet)
     assert isinstance(replays(connection)[0], Replayed)
+
+
+def test_one_whose_end_the_database_has_not_seen_yet_is_waited_for(
+    database: str, log: PostgresEventLog, connection: psycopg.Connection[Any]
+) -> None:
+    connection.execute("SELECT pg_advisory_lock(%s, hashtext('then'))", (REPLAY_LOCK & 0x7FFFFFFF,))
+    replaying = threading.Thread(target=replay, args=(database, log, all_projections()[:1], "then", 0, quiet))
+    replaying.start()
+    eventually(
+        lambda: connection.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchone(),
+        "the second one doesn't wait",
+    )
+    connection.execute("SELECT pg_advisory_unlock_all()")
+    replaying.join()
+    assert [one.done for one in replays(connection)] == [True]

@@ -16,7 +16,7 @@ import pytest
 from adapters.event_store.log import PostgresEventLog
 from adapters.sky.spherical_sky import SphericalSky
 from domain.errors import Conflict, GiveUp, Misconfigured, NotFound
-from projections import catching_up, comparing
+from projections import comparing, loading
 from projections import rebuild as rebuilding
 from projections.builds import build_of, builds, kept, sizes
 from projections.frames.projection import FramesProjection
@@ -26,11 +26,12 @@ from projections.runner import ProjectionRunner
 from projections.swapping import forget, roll_back
 from projections.versions import fit
 from tests.integration.projections.conftest import Writer, all_projections, basename, write_a_little_of_everything
-from tests.integration.projections.stores import NextFrames, contents
+from tests.integration.projections.stores import NEW_COLUMN, NextFrames, contents
 from tests.site import eventually
 
 ROOT = Path(__file__).resolve().parents[3]
 FRAMES = FramesProjection(SphericalSky())
+OWN, NEXT = FRAMES.version, NextFrames.version
 
 
 def next_frames() -> NextFrames:
@@ -88,13 +89,13 @@ def test_an_upgrade_under_ingest_and_reads_fails_nobody_and_loses_nothing(
     try:
         staged = rebuild(database, log, next_frames(), quiet, swap=False)
         assert (staged.swapped, staged.identical) == (False, True), staged.tables
-        assert version_of(connection) == 1
+        assert version_of(connection) == OWN
         newcomer = threading.Thread(target=new.run)
         fit(database, log, next_release(), swap=True)
         threads.append(newcomer)
         newcomer.start()
         threads[0].join(30)
-        assert "frames is version 2 now" in old.superseded
+        assert f"frames is version {NEXT} now" in old.superseded
         reached = written + 20
         while written < reached:
             stop.wait(0.01)
@@ -161,7 +162,7 @@ def test_tables_that_changed_without_a_new_version_are_told(
     write_a_little_of_everything(Writer(log))
     project(connection, log, all_projections())
     model = next_frames()
-    model.version = 1
+    model.version = OWN
     assert rebuild(database, log, model, quiet).tables["frame"][1] is False
 
 
@@ -172,7 +173,7 @@ class Stopped(Exception):
 def test_a_build_that_was_stopped_goes_on_where_it_was(
     database: str, log: PostgresEventLog, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catching_up, "BATCH", 10)
+    monkeypatch.setattr(loading, "STRETCH", 10)
     write_a_little_of_everything(Writer(log))
     project(connection, log, all_projections())
 
@@ -201,25 +202,56 @@ def test_a_build_that_was_stopped_goes_on_where_it_was(
 
 
 class BrokenFrames(NextFrames):
-    """A later release's, which one event breaks."""
+    """A later release's, of which no rows can be made from some event on."""
 
     def apply(self, cursor: Any, events: Any) -> None:
-        if any(event.position > 30 for event in events):
-            raise ValueError("division by zero")
+        _break(events)
         super().apply(cursor, events)
 
+    def prepare(self, events: Any) -> Any:
+        _break(events)
+        return super().prepare(events)
 
+
+def _break(events: Any) -> None:
+    if any(event.position > 30 for event in events):
+        raise ValueError("division by zero")
+
+
+class RefusingFrames(NextFrames):
+    """A later release's, whose tables refuse the rows from some event on."""
+
+    tables = NextFrames.tables.replace(NEW_COLUMN, f"{NEW_COLUMN}, CHECK (headers_at <= 30)")
+
+
+@pytest.mark.parametrize(
+    ("model", "many", "reason"),
+    [
+        (BrokenFrames, loading.MANY, "division by zero"),
+        (BrokenFrames, 1, "division by zero"),
+        (RefusingFrames, loading.MANY, 'new row for relation "frame" violates check constraint'),
+    ],
+    ids=["made in a thread", "made in a process", "refused by a table"],
+)
 def test_an_event_that_breaks_a_build_is_told_and_the_live_model_goes_on(
-    database: str, log: PostgresEventLog, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+    database: str,
+    log: PostgresEventLog,
+    connection: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    model: type[NextFrames],
+    many: int,
+    reason: str,
 ) -> None:
-    monkeypatch.setattr(catching_up, "BATCH", 10)
+    monkeypatch.setattr(loading, "MANY", many)
+    monkeypatch.setattr(loading, "STRETCH", 10)
     write_a_little_of_everything(Writer(log))
     project(connection, log, all_projections())
     before = contents(database)
-    with pytest.raises(GiveUp, match=r"frames stays at event 30: .* \(division by zero\)"):
-        rebuild(database, log, BrokenFrames(SphericalSky()), quiet)
+    with pytest.raises(GiveUp, match=rf"frames stays at event 30: .* \({reason}"):
+        rebuild(database, log, model(SphericalSky()), quiet)
+    assert [(build.position, build.stage) for build in builds(connection)] == [(30, "loading")]
     assert contents(database) == before
-    assert version_of(connection) == 1
+    assert version_of(connection) == OWN
 
 
 def test_a_live_model_that_is_far_behind_is_not_compared_unless_it_must_be(
@@ -240,10 +272,10 @@ def test_a_live_model_that_is_far_behind_is_not_compared_unless_it_must_be(
 KILLED = """
 import sys
 from adapters.event_store.log import PostgresEventLog
-from projections import catching_up
+from projections import loading
 from projections.rebuild import rebuild
 from tests.integration.projections.test_versions import FRAMES
-catching_up.BATCH = 10
+loading.STRETCH, loading.MANY = 10, int(sys.argv[2])
 def report(position, upto):
     if position >= 40:
         print(position, flush=True)
@@ -252,14 +284,15 @@ rebuild(sys.argv[1], PostgresEventLog(sys.argv[1]), FRAMES, report)
 """
 
 
+@pytest.mark.parametrize("many", [loading.MANY, 1], ids=["with threads", "with processes"])
 def test_a_build_that_was_killed_goes_on_where_it_was(
-    database: str, log: PostgresEventLog, connection: psycopg.Connection
+    database: str, log: PostgresEventLog, connection: psycopg.Connection, many: int
 ) -> None:
     write_a_little_of_everything(Writer(log))
     project(connection, log, all_projections())
     before = contents(database)
     child = subprocess.Popen(
-        [sys.executable, "-c", KILLED, database],
+        [sys.executable, "-c", KILLED, database, str(many)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=ROOT,
@@ -289,17 +322,17 @@ def test_what_was_live_before_is_put_back_up_to_date_and_forth_again(
     rebuild(database, log, next_frames(), quiet)
     head = writer.file(100)
     project(connection, log, next_release())
-    with pytest.raises(Conflict, match="is version 1, which this program can't keep up to date"):
+    with pytest.raises(Conflict, match=f"is version {OWN}, which this program can't keep up to date"):
         roll_back(database, log, next_frames(), quiet)
     swapped = roll_back(database, log, FRAMES, quiet)
-    assert (swapped.version, swapped.position, version_of(connection)) == (1, head, 1)
+    assert (swapped.version, swapped.position, version_of(connection)) == (OWN, head, OWN)
     assert connection.execute("SELECT 1 FROM read_frames.frame WHERE id = 101").fetchone()
     writer.file(101)
     project(connection, log, all_projections())
     assert connection.execute("SELECT 1 FROM read_frames.frame WHERE id = 102").fetchone()
     (one,) = kept(connection)
-    assert (one.version, one.position) == (2, head)
-    assert roll_back(database, log, next_frames(), quiet).version == 2
+    assert (one.version, one.position) == (NEXT, head)
+    assert roll_back(database, log, next_frames(), quiet).version == NEXT
     assert connection.execute("SELECT shouted FROM read_frames.frame WHERE id = 102").fetchone() == (
         basename(101).upper(),
     )
@@ -327,16 +360,18 @@ def test_a_program_of_another_version_refuses_in_a_sentence(
     write_a_little_of_everything(Writer(log))
     project(connection, log, all_projections())
     fit(database, log, all_projections())
-    with pytest.raises(Misconfigured, match=r"of an older program \(version 1; this one makes 2\): run `starferry mi"):
+    with pytest.raises(
+        Misconfigured, match=rf"of an older program \(version {OWN}; this one makes {NEXT}\): run `star"
+    ):
         fit(database, log, next_release(), swap=True)
     rebuild(database, log, next_frames(), quiet, swap=False)
     fit(database, log, all_projections(), swap=True)
     with pytest.raises(Misconfigured, match="swapped in when the processes of this program start"):
         fit(database, log, next_release())
-    assert version_of(connection) == 1
+    assert version_of(connection) == OWN
     fit(database, log, next_release(), swap=True)
-    assert version_of(connection) == 2
-    with pytest.raises(Misconfigured, match=r"of a newer program \(version 2; this one makes 1\): run that program"):
+    assert version_of(connection) == NEXT
+    with pytest.raises(Misconfigured, match=rf"of a newer program \(version {NEXT}; this one makes {OWN}\): run that"):
         fit(database, log, all_projections(), swap=True)
 
 
@@ -351,7 +386,7 @@ def test_an_older_program_does_not_write_to_newer_tables(
     writer.file(2)
     before = contents(database)
     assert not old.step(connection)
-    assert "frames is version 2 now" in old.superseded
+    assert f"frames is version {NEXT} now" in old.superseded
     assert contents(database) == before
 
 
