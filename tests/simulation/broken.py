@@ -13,6 +13,7 @@ from unittest import mock
 import msgspec
 
 from application import ferry as ferry_module
+from application.commands.storage_configs import load_config
 from application.policies.delete_when_all_delivered import DeleteWhenAllDelivered
 from application.policies.deliver_to_destinations import DeliverToDestinations
 from application.policies.effects import NudgeWorkers
@@ -21,6 +22,7 @@ from application.policies.publish_archived import PublishArchived
 from application.policies.remove_deleted_files import RemoveDeletedFiles
 from application.policies.runner import PolicyRunner
 from application.sweep import Sweep
+from application.upload_sessions import SessionCleaning
 from domain import deletion, transfers
 from tests.simulation.state import World
 
@@ -125,22 +127,28 @@ def _checkpoint_before_effect() -> list[Patch]:
 
 
 def _places_not_given_back() -> list[Patch]:
-    """A place stays taken when its transfer wasn't due any more."""
+    """A place stays taken when somebody else has taken the transfer that it was for."""
     return [mock.patch.object(ferry_module.Ferry, "_carry_next", _greedy)]
 
 
-def _greedy(self: Any) -> bool:
+def _greedy(self: Any, another: Any) -> bool:
     for config_id in self.limits.waiting():
-        config = ferry_module.load_config(self.log, config_id)
+        config = load_config(self.log, config_id)
         berth = self.limits.take(config_id, config.settings.max_transfers)
         if berth is None:
             continue
         transfer_id = self.limits.first(config_id)
         if transfer_id is not None:
+            another()
             self._carry(transfer_id, config)
             self.limits.give_back(berth)
             return True
     return False
+
+
+def _sessions_stay() -> list[Patch]:
+    """Nobody forgets the sessions of uploads whose worker died, or that were cancelled while they waited."""
+    return [mock.patch.object(SessionCleaning, "run", return_value=0)]
 
 
 PATCHES: dict[str, Callable[[], list[Patch]]] = {
@@ -157,6 +165,7 @@ PATCHES: dict[str, Callable[[], list[Patch]]] = {
     "earlier files are forgotten": _earlier_files_forgotten,
     "the checkpoint moves before the effect": _checkpoint_before_effect,
     "places aren't given back": _places_not_given_back,
+    "sessions of what is over stay": _sessions_stay,
 }
 WORLDS: dict[str, Callable[[World], Any]] = {
     "the file store doesn't sync": lambda world: setattr(world.disk, "syncs", False),

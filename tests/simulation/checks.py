@@ -10,6 +10,7 @@ from collections import Counter
 from typing import Any
 
 from application.archived_message import archived_message
+from application.upload_sessions import OVER, session_owner
 from domain import frames, observations, storage_configs, transfers
 from domain.event import Recorded
 from domain.frames import FileDeletedFromServer, FileProcessed, Frame, FrameDeleted
@@ -18,9 +19,11 @@ from domain.storage_configs import StorageConfig
 from domain.transfers import (
     Transfer,
     TransferCancelled,
+    TransferCheckRequested,
     TransferCompleted,
     TransferFailed,
     TransferRequested,
+    TransferRetried,
     TransferStarted,
 )
 from tests.simulation.kernel import Violation
@@ -91,10 +94,14 @@ class Checks:
     def _caused(self, recorded: Recorded) -> None:
         cause = recorded.cause
         must(bool(cause.actor and cause.via), f"nobody caused {recorded.position}")
-        must((cause.via == "policy") == (cause.causation is not None), f"{recorded.position} has an odd cause: {cause}")
+        caused = cause.via in ("policy", "worker") if cause.causation is not None else cause.via != "policy"
+        must(caused, f"{recorded.position} has an odd cause: {cause}")
         if cause.causation is not None:
             must(0 < cause.causation < recorded.position, f"{recorded.position} was caused by what came later")
             trigger = self.world.database.events[cause.causation - 1]
+            if cause.via == "worker":  # it works for whoever asked for the transfer last
+                before = self.world.database.streams[trigger.stream][: trigger.version]
+                trigger = next((one for one in reversed(before) if isinstance(one.event, ASKED)), trigger)
             must(trigger.cause.correlation == cause.correlation, f"{recorded.position} lost its correlation")
 
     def _transfer(self, name: str, before: Transfer, after: Transfer, recorded: Recorded) -> None:
@@ -195,11 +202,13 @@ class Checks:
         self._files()
         self._read_models()
         self._heard()
-        must(not world.transfers.todo, f"jobs are left: {world.transfers.todo}")
-        must(not world.places.waiting, f"somebody waits for a place: {world.places.waiting}")
+        must(not world.notices.todo, f"jobs are left: {world.notices.todo}")
+        must(not world.waiting.rows, f"somebody still waits: {world.waiting.rows}")
         must(not world.places.slots, f"places were not given back: {world.places.slots}")
         for name, limits in world.limits.items():
             must(not +limits.running, f"{name} did not give back {limits.running}")
+        over = {session_owner(name) for name, one in self.transfers.items() if one.status in OVER}
+        must(not over & world.sealed.keys(), f"sessions of what is over are kept: {sorted(over & world.sealed.keys())}")
 
     def _transfers_ended(self) -> None:
         for name, one in self.transfers.items():
@@ -289,6 +298,7 @@ class Checks:
                 must(helpless, f"{name} failed though all is well: {one.reason}")
 
 
+ASKED = (TransferRequested, TransferRetried, TransferCheckRequested)
 _NEWS = frozenset({TransferCompleted.topic, TransferFailed.topic, TransferRequested.topic, TransferCancelled.topic})
 HELPLESS = ("Another file has that name", "no longer on the server", "storage configuration was deleted")
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -89,8 +90,8 @@ class SimStore:
         """See FileStore.keep."""
         data, md5 = self.disk.staged[str(staged.file)], staged.hashes.md5
         for candidate in (path, f"{path}~{md5[:6]}", f"{path}~{md5}"):
-            if self._wire.call("store", f"link {candidate}", lambda at=candidate: self._link(at, data)):
-                self._wire.call("store", f"sync {candidate}", lambda at=candidate: self.disk.sync(at))
+            if self._wire.call("store", f"link {candidate}", partial(self._link, candidate, data)):
+                self._wire.call("store", f"sync {candidate}", partial(self.disk.sync, candidate))
                 return Stored(candidate, md5)
         raise RetryLater("No name is free.")
 

@@ -93,7 +93,7 @@ class Wire:
             kernel.tell(f"{what} !lost")
             raise RetryLater(MESSAGES.get(port, "The database can't be reached at the moment."))
         try:
-            outcome: Any = act(kind) if act is not None and kind in OWN else do()
+            outcome = act(kind) if act is not None and kind in OWN else do()
         except Exception as error:
             kernel.tell(f"{what} !{type(error).__name__}{' ' + kind if kind else ''}")
             raise

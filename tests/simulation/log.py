@@ -87,6 +87,10 @@ class SimLog:
             lambda: {stream: tuple(known[stream]) for stream in streams if stream in known},
         )
 
+    def load_at(self, positions: Sequence[int]) -> Sequence[Recorded]:
+        """See EventLog.load_at."""
+        return self._wire.call("log.read", "load some", lambda: tuple(self._database.memory.load_at(positions)))
+
     def read(self, after: int, limit: int, *, upto: int | None = None, topics: Collection[str] | None = None) -> Batch:
         """See EventLog.read."""
         return self._wire.call("log.read", f"read {after} {limit}", lambda: self._read(after, limit, upto, topics))

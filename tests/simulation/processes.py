@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import TypeVar
 
 from application.ferry import Ferry
 from application.frame_matching import FrameMatcher
@@ -23,9 +24,11 @@ from application.policies.runner import PolicyRunner
 from application.retention import PeriodicRetention, Retention
 from application.sweep import Sweep
 from application.transfer_expiry import TransferExpiry
+from application.upload_sessions import SessionCleaning
 from application.webhook_post import WebhookPost
 from domain.errors import RetryLater, StarferryError
 from domain.retention import RetentionRule
+from tests.simulation.carriers import Carriers
 from tests.simulation.disk import SimReader, SimStore
 from tests.simulation.kernel import SECOND, Crash, Kernel, Process, Task
 from tests.simulation.log import SimLog
@@ -35,7 +38,9 @@ from tests.simulation.queue import Queue, SimJobs, SimLimits, SimWorkers
 from tests.simulation.read_models import SimLookups, keep_up
 from tests.simulation.state import World
 
-CARRIERS = 2
+T = TypeVar("T")
+CARRIERS = 3
+"""As many as may be under way at once with so many places and a few destinations."""
 PLACES = 4
 HOOK = "hook-1"
 
@@ -79,10 +84,10 @@ class Ports:
         self.store = SimStore(world.disk, wire)
         self.reader = SimReader(world.disk)
         self.vault = SimVault(world.sealed, wire)
-        self.jobs = SimJobs(wire, world.transfers, world.notices)
-        self.limits = SimLimits(wire, world.places, process, PLACES)
+        self.jobs = SimJobs(wire, world.waiting, world.knocks, world.notices)
+        self.limits = SimLimits(wire, world.places, world.waiting, world.knocks, process, PLACES)
         self.matcher = FrameMatcher(_NoSky())  # type: ignore[arg-type]
-        self.lookups = SimLookups(wire, world.models, self.matcher, world.queued)
+        self.lookups = SimLookups(wire, world.models, self.matcher, world.waiting.rows, world.sealed)
         self.workers = SimWorkers(wire, world.locks)
         self.destinations = SimDestinations(world.far, wire)
         self.book = SimBook(world.noted, world.notices.todo, wire)
@@ -109,7 +114,7 @@ def start_core(world: World, process: Process) -> None:
     ports = Ports(world, process)
     kernel = world.kernel
     process.spawn("models", lambda: keep_up(kernel, ports.log, world.models, world.database))
-    process.spawn("policies", lambda: drive(world, ports, policies(ports)))
+    process.spawn("policies", lambda: drive(world, ports, policies(ports), led=True))
     process.spawn(
         "outbox",
         lambda: drive(world, ports, [PublishArchived(SimBroker(world.listeners, world.wire), "string")], BLOCK),
@@ -119,9 +124,10 @@ def start_core(world: World, process: Process) -> None:
 
 
 def start_rival(world: World, process: Process) -> None:
-    """A second process that drives the policies: the lock of the first was lost, and it doesn't know yet."""
+    """A second process that drives the policies: the lock of the first was lost, and it may not know yet."""
+    world.rival = process
     ports = Ports(world, process)
-    process.spawn("policies", lambda: drive(world, ports, policies(ports)))
+    process.spawn("policies", lambda: drive(world, ports, policies(ports), led=True))
 
 
 def policies(ports: Ports) -> list[Policy | Effect]:
@@ -139,26 +145,39 @@ def policies(ports: Ports) -> list[Policy | Effect]:
     ]
 
 
-def drive(world: World, ports: Ports, consumers: list[Policy | Effect], batch: int = 500) -> None:
-    """Drive policies for ever, as their process does."""
+def drive(world: World, ports: Ports, consumers: list[Policy | Effect], batch: int = 500, *, led: bool = False) -> None:
+    """Drive policies for ever, as their process does. Those that are `led` have a lock, which a rival may take over."""
     kernel = world.kernel
     task = kernel.current
-    while True:
-        try:
-            runners = [PolicyRunner(one, ports.log, ports.clock, ports.log) for one in consumers]
-        except RetryLater:
-            kernel.pause(SECOND)
-            continue
-        break
+    runners = _insist(kernel, lambda: [PolicyRunner(one, ports.log, ports.clock, ports.log) for one in consumers])
     engine = PolicyEngine(
         runners, ports.log, batch=1 + int(task.random.random() * batch), elapsed=lambda: kernel.now / SECOND
     )
     world.engines[task.name] = engine
+    unaware = not led or task.random.random() < 0.5  # goes on with a lost lock for longer than the real does
     while True:
+        if not unaware and _led_by_another(world, task.process):
+            kernel.tell("stands by")
+            while _led_by_another(world, task.process):
+                kernel.wait(world.led)
+            for runner in runners:
+                _insist(kernel, runner.resume)
         known = len(world.database.events)
         if not engine.step():
             soon = any(position < known for position in engine.positions().values())
             world.database.wait(kernel, known, soon=soon)
+
+
+def _led_by_another(world: World, process: Process) -> bool:
+    return world.rival is not None and world.rival.alive and world.rival is not process
+
+
+def _insist(kernel: Kernel, do: Callable[[], T]) -> T:
+    while True:
+        try:
+            return do()
+        except RetryLater:
+            kernel.pause(SECOND)
 
 
 def start_worker(world: World, process: Process) -> None:
@@ -180,9 +199,14 @@ def start_worker(world: World, process: Process) -> None:
     sweep = Sweep(log=ports.log, lookup=ports.lookups, workers=ports.workers, jobs=ports.jobs, clock=ports.clock)
     rules = [RetentionRule(name="old", days=30, types=("EXPOSE",))] if world.forgets else []
     retention = PeriodicRetention(
-        Retention(log=ports.log, finder=ports.lookups, clock=ports.clock, rules=rules), lambda do: alone(world, do)
+        Retention(log=ports.log, finder=ports.lookups, clock=ports.clock, rules=rules),
+        lambda do: alone(world, do),
+        world.new_correlation,
     )
-    expiry = TransferExpiry(log=ports.log, lookup=ports.lookups, clock=ports.clock, days=90)
+    expiry = TransferExpiry(
+        log=ports.log, lookup=ports.lookups, clock=ports.clock, days=90, new_correlation=world.new_correlation
+    )
+    sessions = SessionCleaning(log=ports.log, lookup=ports.lookups, vault=ports.vault)
 
     def sweep_now() -> None:
         ferry.settle()
@@ -191,12 +215,14 @@ def start_worker(world: World, process: Process) -> None:
         retention.run()
         expiry.run()
         post.sweep()
+        sessions.run()
 
     world.limits[process.identity] = ports.limits
+    carriers = world.knocks.carriers[process.identity] = Carriers(world.kernel, world.waiting, ferry)
+    carriers.knock()
     for number in range(CARRIERS):
-        process.spawn(f"carry{number}", lambda: work(world, world.transfers, ferry.carry))
+        process.spawn(f"carry{number}", carriers.work)
     process.spawn("send", lambda: work(world, world.notices, post.deliver))
-    process.spawn("places", lambda: again_and_again(world, ferry.go_on, places=True))
     process.spawn("sweep", lambda: again_and_again(world, sweep_now))
 
 
@@ -232,17 +258,14 @@ def alone(world: World, do: Callable[[], int]) -> int:
             world.retaining = None
 
 
-def again_and_again(world: World, do: Callable[[], object], *, places: bool = False) -> None:
+def again_and_again(world: World, do: Callable[[], object]) -> None:
     """What a worker does now and then: at its start, and at each tick."""
     while True:
         try:
             do()
         except StarferryError as error:
             world.kernel.tell(f"failed: {error}")
-        if places and world.places.waiting:
-            world.kernel.pause(SECOND)
-        else:
-            world.kernel.wait(world.places.parked if places else world.tick)
+        world.kernel.wait(world.tick)
 
 
 def die(world: World, task: Task) -> None:
@@ -260,6 +283,9 @@ def end(world: World, process: Process) -> None:
     world.locks.discard(process.identity)
     world.places.lose(process.identity)
     world.limits.pop(process.identity, None)
+    world.knocks.carriers.pop(process.identity, None)
+    if process is world.rival:
+        world.kernel.notify(world.led, 1000)
     for name in [name for name in world.engines if name.startswith(f"{process.identity}.")]:
         del world.engines[name]
     world.ended(process)

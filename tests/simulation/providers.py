@@ -7,8 +7,9 @@ may have one name, and the list of names lags behind).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import NoReturn, TypeVar
 
 import msgspec
 
@@ -18,6 +19,8 @@ from domain.storage_configs import Provider, StorageConfig
 from tests.simulation.disk import hashes_of
 from tests.simulation.faults import Wire
 from tests.simulation.kernel import SECOND
+
+T = TypeVar("T")
 
 CHUNK = 200
 LIST_LAG = 20 * SECOND
@@ -174,12 +177,12 @@ class SimDestination:
         far.objects.append(made)
         return _arrived(made)
 
-    def _call(self, what: str, do, act=None):  # type: ignore[no-untyped-def]
-        def usable():  # type: ignore[no-untyped-def]
+    def _call(self, what: str, do: Callable[[], T], act: Callable[[str], T] | None = None) -> T:
+        def usable() -> T:
             self._usable()
             return do()
 
-        def acting(kind: str):  # type: ignore[no-untyped-def]
+        def acting(kind: str) -> T:
             self._usable()
             return act(kind) if act is not None else do() if kind in ("half", "corrupt") else self._refuse(kind)
 
@@ -193,7 +196,7 @@ class SimDestination:
         if self._far.full:
             raise DestinationPaused("The account is full.")
 
-    def _refuse(self, kind: str):  # type: ignore[no-untyped-def]
+    def _refuse(self, kind: str) -> NoReturn:
         if kind == "429":
             raise RetryLater("The provider asks to wait.", retry_after=450.0)
         if kind == "quota":

@@ -1,15 +1,21 @@
-"""The job queue, the workers' locks and the destinations' places, as the database keeps them."""
+"""The jobs of notices, the workers' locks and the destinations' places, as the database keeps them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from application.fair_share import may_begin
 from application.ports.limits import Berth
+from domain.transfers import destination_of
+from tests.simulation.carriers import Knocks
 from tests.simulation.faults import Wire
 from tests.simulation.kernel import EPOCH, SECOND, Process, Signal
+from tests.simulation.waiting import Waiting
+
+WINDOW = 2
+"""Destinations that one look finds. There are few here, and more than one window of them is to be seen."""
 
 
 def instant(at: datetime) -> int:
@@ -41,40 +47,52 @@ class Queue:
 class SimJobs:
     """Implements Jobs and NoticeJobs for one process."""
 
-    def __init__(self, wire: Wire, transfers: Queue, notices: Queue) -> None:
-        self._wire, self._transfers, self._notices = wire, transfers, notices
+    def __init__(self, wire: Wire, waiting: Waiting, knocks: Knocks, notices: Queue) -> None:
+        self._wire, self._waiting, self._knocks, self._notices = wire, waiting, knocks, notices
 
     def nudge(self, transfers: Sequence[tuple[str, datetime | None]]) -> None:
         """See Jobs.nudge."""
-        self._put(self._transfers, transfers)
-
-    def nudge_notices(self, notices: Sequence[tuple[str, datetime | None]]) -> None:
-        """See NoticeJobs.nudge_notices."""
-        self._put(self._notices, notices)
-
-    def _put(self, queue: Queue, wanted: Sequence[tuple[str, datetime | None]]) -> None:
-        if not wanted:
-            return
 
         def put(kind: str = "") -> None:
             now = self._wire.kernel.now
             late = 400 * SECOND if kind == "late" else 0
-            for name, at in wanted:
-                if kind != "dropped":
-                    queue.todo += [((now if at is None else instant(at)) + late, name)] * (2 if kind == "twice" else 1)
-            self._wire.kernel.notify(queue.changed, 1000)
+            due: dict[str, tuple[str, int]] = {}
+            for name, at in transfers:
+                moment = (now if at is None else instant(at)) + late
+                due[name] = (destination_of(name), min(moment, due[name][1] if name in due else moment))
+            for _ in range({"dropped": 0, "twice": 2}.get(kind, 1)):
+                if self._waiting.put(due, now):
+                    self._knocks.knock()
+                else:
+                    self._knocks.later()
 
-        self._wire.call("jobs", f"nudge {' '.join(name for name, _ in wanted)}", put, put)
+        if transfers:
+            self._wire.call("jobs", _nudged(transfers), put, put)
+
+    def nudge_notices(self, notices: Sequence[tuple[str, datetime | None]]) -> None:
+        """See NoticeJobs.nudge_notices."""
+
+        def put(kind: str = "") -> None:
+            now = self._wire.kernel.now
+            late = 400 * SECOND if kind == "late" else 0
+            jobs = [((now if at is None else instant(at)) + late, name) for name, at in notices]
+            self._notices.todo += jobs * {"dropped": 0, "twice": 2}.get(kind, 1)
+            self._wire.kernel.notify(self._notices.changed, 1000)
+
+        if notices:
+            self._wire.call("jobs", _nudged(notices), put, put)
+
+
+def _nudged(wanted: Sequence[tuple[str, datetime | None]]) -> str:
+    return f"nudge {' '.join(name for name, _ in wanted)}"
 
 
 class Places:
-    """What the database knows of places: who holds which, what waits, and how far each line is claimed."""
+    """What the database knows of places: who holds which, and how far each line is claimed."""
 
     def __init__(self) -> None:
         self.slots: dict[Berth, str] = {}
-        self.waiting: list[tuple[str, str]] = []
         self.free_at: dict[str, int] = {}
-        self.parked = Signal()
 
     def lose(self, identity: str) -> None:
         """The locks of a process are gone with its session."""
@@ -84,8 +102,12 @@ class Places:
 class SimLimits:
     """Implements Limits for one process, by the rules of adapters/jobs/limits.py."""
 
-    def __init__(self, wire: Wire, places: Places, process: Process, most: int) -> None:
+    def __init__(
+        self, wire: Wire, places: Places, waiting: Waiting, knocks: Knocks, process: Process, most: int
+    ) -> None:
         self._wire, self._places, self._process, self._most = wire, places, process, most
+        self._waiting, self._knocks = waiting, knocks
+        self._turn = ""
         self.running: Counter[str] = Counter()
         self.held: set[Berth] = set()
 
@@ -118,47 +140,37 @@ class SimLimits:
         self.held.discard(berth)
         if self._places.slots.get(berth) == self._process.identity:
             del self._places.slots[berth]
-        self._wire.kernel.notify(self._places.parked, 1000)
 
-    def park(self, storage_config: str, transfer: str) -> None:
-        """See Limits.park."""
+    def put_off(self, storage_config: str, transfer: str, seconds: float) -> None:
+        """See Limits.put_off."""
 
-        def park() -> None:
-            if all(one != transfer for _, one in self._places.waiting):
-                self._places.waiting.append((storage_config, transfer))
-            self._wire.kernel.notify(self._places.parked, SECOND)
+        def put_off() -> None:
+            self._waiting.put_off(storage_config, transfer, int(seconds * SECOND), self._wire.kernel.now)
+            self._knocks.later()
 
-        self._wire.call("limits", f"park {transfer}", park)
+        self._wire.call("limits", f"put off {transfer} for {seconds}", put_off)
 
-    def leave(self, transfer: str) -> None:
-        """See Limits.leave."""
-
-        def leave() -> None:
-            self._places.waiting = [one for one in self._places.waiting if one[1] != transfer]
-
-        self._wire.call("limits", f"leave {transfer}", leave)
-
-    def waiting(self) -> Sequence[str]:
+    def waiting(self) -> Iterator[str]:
         """See Limits.waiting."""
-
-        def waiting() -> list[str]:
-            found = sorted({config for config, _ in self._places.waiting})
+        after = turn = self._turn
+        while True:
+            found = self._destinations(turn, after)
             possible = [config for config in found if may_begin(self.running, config, self._most)]
-            return sorted(possible, key=lambda config: self.running[config])
-
-        return self._wire.call("limits", "waiting", waiting)
+            yield from sorted(possible, key=lambda config: self.running[config])
+            if len(found) < WINDOW or found[-1] == turn:
+                return
+            after = found[-1]
 
     def first(self, storage_config: str) -> str | None:
         """See Limits.first."""
+        self._turn = storage_config
+        return self._wire.call(
+            "limits", f"first {storage_config}", lambda: self._waiting.first(storage_config, self._wire.kernel.now)
+        )
 
-        def first() -> str | None:
-            for number, (config, transfer) in enumerate(self._places.waiting):
-                if config == storage_config:
-                    del self._places.waiting[number]
-                    return transfer
-            return None
-
-        return self._wire.call("limits", f"first {storage_config}", first)
+    def _destinations(self, turn: str, after: str) -> Sequence[str]:
+        kernel = self._wire.kernel
+        return self._wire.call("limits", "waiting", lambda: self._waiting.destinations(turn, after, WINDOW, kernel.now))
 
     def reserve(self, storage_config: str, size: int, bytes_per_second: int) -> float:
         """See Limits.reserve."""

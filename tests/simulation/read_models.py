@@ -6,7 +6,7 @@ tests/simulation/test_real_read_models.py holds the two together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from application.frame_matching import FrameMatcher
 from application.permissions import Principal
 from application.ports.event_log import EventLog
 from application.ports.frame_finder import Found
+from application.upload_sessions import OVER, session_owner
 from domain import frames, storage_configs, transfers
 from domain.errors import RetryLater
 from domain.event import Recorded
@@ -105,13 +106,20 @@ def keep_up(kernel: Kernel, log: EventLog, models: dict[str, ReadModel], databas
 
 
 class SimLookups:
-    """Implements FrameLookup, TransferLookup, MatchingFrames and FrameFinder for one process. `queued` are transfers
-    that have a job or wait for a place."""
+    """Implements FrameLookup, TransferLookup, MatchingFrames and FrameFinder for one process. `waiting` are transfers
+    that wait somewhere: the real look for what is due leaves them out. `sealed` are the owners of
+    what the vault has."""
 
     def __init__(
-        self, wire: Wire, models: dict[str, ReadModel], matcher: FrameMatcher, queued: Callable[[], set[str]]
+        self,
+        wire: Wire,
+        models: dict[str, ReadModel],
+        matcher: FrameMatcher,
+        waiting: Collection[str],
+        sealed: Collection[str],
     ) -> None:
-        self._wire, self._models, self._matcher, self._queued = wire, models, matcher, queued
+        self._wire, self._models, self._matcher = wire, models, matcher
+        self._waiting, self._sealed = waiting, sealed
 
     def frames_of_observation(self, observation: str, *, at_least: int) -> Sequence[str]:
         """See FrameLookup."""
@@ -180,11 +188,11 @@ class SimLookups:
         """See TransferLookup. By the database's clock."""
 
         def due(rows: dict[str, Transfer]) -> list[str]:
-            now, queued = self._wire.kernel.time(), self._queued()
+            now = self._wire.kernel.time()
             return [
                 name
                 for name, one in rows.items()
-                if name not in queued
+                if name not in self._waiting
                 and (
                     (one.status == "pending" and not one.held and (one.next_attempt_at or now) <= now)
                     or transfers.check_is_due(one, now)
@@ -206,6 +214,14 @@ class SimLookups:
             ],
         )
 
+    def sessions_kept_in_vain(self) -> Sequence[str]:
+        """See TransferLookup."""
+        return self._transfers(
+            0,
+            "sessions in vain",
+            lambda one: one.status in OVER and session_owner(one.request.id) in self._sealed,
+        )
+
     def paused_configs(self) -> Sequence[str]:
         """See TransferLookup."""
         return self._ask(
@@ -222,6 +238,10 @@ class SimLookups:
     def find(self, selection: FrameSelection, *, after: int, limit: int) -> Sequence[Found]:
         """See FrameFinder."""
         return self._found(after, limit, "find", lambda frame: selection.selects(frame.record))
+
+    def count(self, selection: FrameSelection) -> int:
+        """See FrameFinder."""
+        return len(self.find(selection, after=0, limit=1_000_000))
 
     def unfinished_transfers(self, basenames: Sequence[str]) -> Sequence[str]:
         """See FrameFinder."""
@@ -253,7 +273,9 @@ class SimLookups:
     def _found(self, after: int, limit: int, what: str, meant: Callable[[Any], bool]) -> list[Found]:
         def find(rows: dict[str, Frame]) -> list[Found]:
             there = sorted((one for one in rows.values() if one.exists and one.record), key=lambda one: one.id)
-            return [Found(one.id, one.record.basename) for one in there if one.id > after and meant(one)][:limit]
+            return [
+                Found(one.id, one.record.basename) for one in there if one.record and one.id > after and meant(one)
+            ][:limit]
 
         return self._ask("frames", 0, what, find)
 
@@ -269,7 +291,11 @@ class SimLookups:
             "transfers",
             at_least,
             what,
-            lambda rows: [name for name, one in rows.items() if one.request is not None and meant(one)],
+            lambda rows: [
+                name
+                for name, one in rows.items()
+                if one.request is not None and name not in self._models["transfers"].expired and meant(one)
+            ],
         )
 
     def _ask(self, name: str, at_least: int, what: str, ask: Callable[[Any], T]) -> T:

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from random import Random
 from typing import Any
 from unittest import mock
@@ -176,7 +177,7 @@ class Simulation:
             self._delivered += 1
             for what in self._at_once.pop(self._delivered, ()):
                 moment = self._chance.randrange(1, int(SECOND * self._chance.choice((0.002, 0.05, 1.0))))
-                self._keeper().spawn(f"step-{len(self.kernel.lines)}", lambda what=what: self._take(what, 100), moment)
+                self._keeper().spawn(f"step-{len(self.kernel.lines)}", partial(self._take, what, 100), moment)
 
     def _take(self, what: str, within: int = 2 * SECOND) -> None:
         words = what.split()
@@ -277,7 +278,7 @@ class Simulation:
     def _state(self) -> tuple[Any, ...]:
         world = self.world
         return (
-            len(world.database.events), len(world.transfers.todo), len(world.notices.todo), len(world.places.waiting),
+            len(world.database.events), len(world.waiting.rows), len(world.notices.todo), len(world.sealed),
             sum(world.listeners.posted.values()), len(world.listeners.messages), self._open, sum(world.lives.values()),
             tuple(model.position for model in world.models.values()), len(world.noted),
             tuple(position for engine in world.engines.values() for position in engine.positions().values()),
@@ -286,7 +287,8 @@ class Simulation:
     def _next_moment(self) -> int | None:
         """The next time at which something may become due."""
         now = self.kernel.now
-        moments = [at for queue in (self.world.transfers, self.world.notices) for at, _ in queue.todo]
+        moments = [at for at, _ in self.world.notices.todo]
+        moments += [row.due_at for row in self.world.waiting.rows.values()]
         for transfer in self.checks.transfers.values():
             if transfer.status == "pending" and transfer.next_attempt_at:
                 moments.append(instant(transfer.next_attempt_at))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from application.policies.engine import PolicyEngine
+from tests.simulation.carriers import Knocks
 from tests.simulation.disk import Disk
 from tests.simulation.faults import Wire
 from tests.simulation.kernel import Kernel, Process, Signal
@@ -15,6 +16,7 @@ from tests.simulation.outside import Listeners, Noted
 from tests.simulation.providers import FarSide
 from tests.simulation.queue import Places, Queue
 from tests.simulation.read_models import KINDS, ReadModel
+from tests.simulation.waiting import Waiting
 
 
 class World:
@@ -25,7 +27,8 @@ class World:
         self.wire: Wire
         self.database = Database()
         self.models = {name: ReadModel(name) for name in KINDS}
-        self.transfers, self.notices = Queue(), Queue()
+        self.waiting, self.knocks = Waiting(), Knocks()
+        self.notices = Queue()
         self.places = Places()
         self.disk = Disk()
         self.sealed: dict[str, dict[str, str]] = {}
@@ -34,7 +37,7 @@ class World:
         self.noted: dict[str, Noted] = {}
         self.locks: set[str] = set()
         self.clocks: dict[str, int] = {}
-        self.number = 0
+        self.number = self.correlations = 0
         self.ingested: dict[str, str] = {}
         """What was acknowledged, by md5."""
         self.tick = Signal()
@@ -46,9 +49,14 @@ class World:
         self.processes: dict[str, Process] = {}
         self.lives: Counter[str] = Counter()
         self.engines: dict[str, PolicyEngine] = {}
+        self.rival: Process | None = None
+        """Has the policies' lock, if it is alive."""
+        self.led = Signal()
+        """The policies' lock is free again."""
         self.limits: dict[str, Any] = {}
         self.ended: Callable[[Process], None] = lambda _: None
 
-    def queued(self) -> set[str]:
-        """Transfers that have a job or wait for a place: those that the real look for what is due leaves out."""
-        return {name for _, name in self.transfers.todo} | {name for _, name in self.places.waiting}
+    def new_correlation(self) -> str:
+        """What one look of a worker's leads to has one."""
+        self.correlations += 1
+        return f"upkeep-{self.correlations}"

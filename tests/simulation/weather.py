@@ -58,6 +58,7 @@ def strike(world: World, words: list[str], spawn: Spawn, down: dict[str, int]) -
                 if name in world.processes:
                     end(world, world.processes[name])
             world.disk.cut_power()
+            world.waiting.cut_power(world.kernel.now)
         case _:
             if world.processes[what[0]].alive:
                 down[what[0]] = length

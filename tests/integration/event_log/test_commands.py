@@ -98,7 +98,7 @@ def test_verify_as_json(sealed: str, run: Run) -> None:
 
 
 def test_seal_seals_up_to_the_end(sealed: str, run: Run) -> None:
-    assert run(sealed, "events", "seal").stdout == "1 new seals.\n"
+    assert run(sealed, "events", "seal").stdout == "1 new seal.\n"
     assert run(sealed, "events", "seal").stdout == "0 new seals.\n"
     assert "0 of these events aren't sealed" in run(sealed, "events", "verify").stdout
 
