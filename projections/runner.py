@@ -110,8 +110,11 @@ class ProjectionRunner:
         with psycopg.connect(self._conninfo, autocommit=True) as connection:
             row = connection.execute("SELECT pg_try_advisory_lock(%s)", (LEADER_LOCK,)).fetchone()
             if row == (True,):
-                while self.step(connection):
-                    pass
+                try:
+                    while self.step(connection):
+                        pass
+                finally:  # a session's locks outlive it by some milliseconds, and the next one must not find it held
+                    connection.execute("SELECT pg_advisory_unlock(%s)", (LEADER_LOCK,))
 
     def _lead(self, connection: psycopg.Connection[Any]) -> None:
         while not self._stopped.is_set():

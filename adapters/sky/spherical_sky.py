@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from itertools import chain
 
+import numpy as np
+
 from adapters.sky.cover import footprint_keys, query_keys, share
 from adapters.sky.outlines import Outlines, locate, outlines
 from adapters.sky.parse import parse_region
@@ -80,17 +82,20 @@ class SphericalSky:
 
 
 def _begin_in(footprints: Sequence[Footprint], polygons: Outlines) -> list[bool]:
-    """Which footprints are sound and have their first corner in one of the polygons."""
-    if len(polygons.starts) == 0 or not all(map(_sound, footprints)):
+    """Which footprints have their first corner in one of the polygons; none, where one of them isn't sound."""
+    if len(polygons.starts) == 0 or not _sound(footprints):
         return [False] * len(footprints)
     firsts = unit_vectors([footprint.coordinates[0][0] for footprint in footprints])
-    return [bool(inside.any()) for inside in locate(polygons, firsts).closed]
+    inside: list[bool] = np.any(locate(polygons, firsts).closed, axis=1).tolist()
+    return inside
 
 
-def _sound(footprint: Footprint) -> bool:
-    """Whether it has an outline and no ring without corners, and all its coordinates are finite numbers."""
-    rings = footprint.coordinates
-    return bool(rings) and all(ring and math.isfinite(sum(chain.from_iterable(ring))) for ring in rings)
+def _sound(footprints: Sequence[Footprint]) -> bool:
+    """Whether all have an outline and no ring without corners, and all their coordinates are finite numbers."""
+    if not all(footprint.coordinates and all(footprint.coordinates) for footprint in footprints):
+        return False
+    corners = chain.from_iterable(chain.from_iterable(footprint.coordinates for footprint in footprints))
+    return math.isfinite(sum(chain.from_iterable(corners)))
 
 
 def _normal_position(position: Position) -> Position:

@@ -176,13 +176,13 @@ class Pages:
     async def _in_region(self, connection: Connection, search: FrameSearch, where: Where, part: Part) -> Found:
         """Candidates in order, tested exactly until the page is full."""
         everything = candidates(self._sky, search, where)
-        few, many = part.end + part.end // 4 + 5, 4 * part.end
+        few, many = part.end + part.end // 4 + 5, 2 * part.end + 50
         if search.intersects is None and few <= AT_ONCE:  # nearly all that may cover a point do
             rows = await fetch(connection, first_rows(everything.source, part.ordered, few), everything.parameters)
             found = self.exactly(rows, search)
             if len(found) > part.end or len(rows) < few:
                 return _page(found, part)
-        if many <= AT_ONCE:
+        while many <= AT_ONCE:
             statement = first_rows(everything.source, part.ordered, many, columns="f.id, f.area")
             outlined = await fetch(connection, statement, everything.parameters)
             found = self._first_exactly(outlined, search, part.end + 1)
@@ -190,6 +190,7 @@ class Pages:
                 rows = await self._whole(connection, where, part, found[part.skipped : part.end])
                 more = len(found) > part.end
                 return Found(rows, more, None if more else len(found))
+            many *= 4
         found = []
         async with aclosing(self._inside(connection, search, everything, part.ordered)) as batches:
             async for rows in batches:
