@@ -82,9 +82,15 @@ def build_read_models(settings: Settings, conninfo: str, *, swap: bool, restart:
 def needs_building(conninfo: str) -> bool:
     """Whether `build_read_models` has something to do that would make a start too long."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
-        todo = [step for step in steps(connection, read_models(SphericalSky())) if step.live is not None]
+        todo = steps(connection, read_models(SphericalSky()))
         head = _head(connection) if todo else 0
-    return any(step.build is None or not step.ready or head - step.build.position > SOON for step in todo)
+    return any(_takes_long(step, head) for step in todo)
+
+
+def _takes_long(step: Step, head: int) -> bool:
+    """One that isn't there yet would fill by itself, but hold up the others meanwhile."""
+    reached = step.build.position if step.build is not None and step.ready else 0
+    return head - reached > SOON or (step.live is not None and not step.ready)
 
 
 def _build(core: Core, step: Step, progress: BuildProgress, *, swap: bool, restart: bool) -> Rebuilt:

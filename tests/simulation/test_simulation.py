@@ -14,7 +14,7 @@ from tests.simulation.plan import Plan
 from tests.simulation.shrink import shrink
 from tests.simulation.simulation import replay, simulate
 
-SEEDS = int(os.environ.get("SIMULATION_SEEDS", "120"))
+SEEDS = int(os.environ.get("SIMULATION_SEEDS", "200"))
 BLOCKS = 4
 DIGESTS = """
 from tests.simulation.simulation import simulate

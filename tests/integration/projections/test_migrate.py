@@ -13,6 +13,7 @@ from adapters.postgres.migrate import migrate
 from adapters.sky.spherical_sky import SphericalSky
 from api.bootstrap import open_core
 from api.cli import cli
+from api.cli.migrate import needs_building
 from api.settings import Settings
 from domain.errors import Misconfigured, StarferryError
 from projections.builds import build_of, kept
@@ -122,6 +123,24 @@ def test_frames_of_the_first_version_are_compared_in_what_they_have_and_what_is_
     assert swapped.exit_code == 0, swapped.output
     assert stores.contents(database) == today
     assert [(one.name, one.version) for one in kept(connection)] == [("frames", 1)]
+
+
+@pytest.mark.parametrize(("soon", "needed"), [(5, True), (5_000, False)])
+def test_a_read_model_that_is_missing_is_built_before_a_start_only_when_filling_it_takes_long(
+    database: str,
+    log: PostgresEventLog,
+    connection: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    soon: int,
+    needed: bool,
+) -> None:
+    monkeypatch.setattr("api.cli.migrate.SOON", soon)
+    write_a_little_of_everything(Writer(log))
+    projected(database, log)
+    assert not needs_building(database)
+    connection.execute("DROP SCHEMA read_audit CASCADE")
+    connection.execute("DELETE FROM starferry.projection WHERE name = 'audit'")
+    assert needs_building(database) is needed
 
 
 def test_a_dry_run_tells_and_changes_nothing(cluster: str, tmp_path: Path) -> None:
