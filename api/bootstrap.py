@@ -33,6 +33,7 @@ from adapters.file_store.hashing import Hasher
 from adapters.fits.settings import FitsSettings
 from adapters.fits.stored_paths import stored_path, stored_thumbnail_path
 from adapters.jobs.limits import PostgresLimits
+from adapters.jobs.lock_session import lock_session
 from adapters.jobs.queue import PostgresJobs
 from adapters.jobs.workers import PostgresWorkers
 from adapters.mail.book import PREFIX, PostgresDigests
@@ -166,7 +167,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
 
     def projection_runner(self) -> ProjectionRunner:
         """What keeps the read models up to date."""
-        return ProjectionRunner(self.conninfo, self.log, self.projections())
+        return ProjectionRunner(self.conninfo, self.log, self.projections(), lock_session)
 
     def policy_engine(self) -> PolicyEngine:
         """What drives the policies."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -25,6 +25,12 @@ first after a silence is applied at once."""
 LEADER_LOCK = 7236837101
 CREATE_LOCK = 7236837108
 CHANNEL = "starferry_projected"
+Session = Callable[[str], psycopg.Connection[Any]]
+"""Opens a session that commits by itself."""
+
+
+def _plain_session(conninfo: str) -> psycopg.Connection[Any]:
+    return psycopg.connect(conninfo, autocommit=True)
 
 
 def create_missing(connection: psycopg.Connection[Any], projections: Sequence[Projection]) -> None:
@@ -67,8 +73,12 @@ class ProjectionRunner:
     with them.
     """
 
-    def __init__(self, conninfo: str, log: EventLog, projections: Sequence[Projection]) -> None:
+    def __init__(
+        self, conninfo: str, log: EventLog, projections: Sequence[Projection], session: Session | None = None
+    ) -> None:
+        """`session` opens the one that leads, so that the server soon notices a host that is gone without a word."""
         self._conninfo = conninfo
+        self._session = session or _plain_session
         self._log = log
         self._projections = projections
         self._versions = {projection.name: projection.version for projection in projections}
@@ -91,7 +101,7 @@ class ProjectionRunner:
         away = False
         while not self._stopped.is_set():
             try:
-                with psycopg.connect(self._conninfo, autocommit=True) as connection:
+                with self._session(self._conninfo) as connection:
                     connection.execute("SELECT pg_advisory_lock(%s)", (LEADER_LOCK,))
                     away = False
                     create_missing(connection, self._projections)

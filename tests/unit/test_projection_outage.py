@@ -24,9 +24,8 @@ def test_an_outage_is_tried_again_after_a_pause_and_told_once(monkeypatch: pytes
             thrice.set()
         raise psycopg.OperationalError("connection refused\n")
 
-    monkeypatch.setattr(psycopg, "connect", refuse)
     monkeypatch.setattr(runner, "RETRY_SECONDS", 0.001)
-    projecting = runner.ProjectionRunner("", MemoryEventLog(), [])
+    projecting = runner.ProjectionRunner("", MemoryEventLog(), [], refuse)
     thread = threading.Thread(target=projecting.run)
     with capture_logs() as told:
         thread.start()
