@@ -56,7 +56,7 @@ class ModelsFit:
         self.reason = reason
 
 
-def refuse_misfits(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """A guard of all routes. Raises RetryLater."""
+async def refuse_misfits(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """A guard of all routes. Raises RetryLater. (One that isn't a coroutine would be run in a thread, each time.)"""
     if connection.app.state.serving.models.reason and not handler.opt.get(WHATEVER_VERSION):
         raise RetryLater("This process is of another release than the database; its operator has been told in the log.")

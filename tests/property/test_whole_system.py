@@ -472,4 +472,4 @@ def grown(cluster: str, template: str, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_the_whole_system_keeps_its_promises(cluster: str, grown: str, tmp_path: Path) -> None:
-    run_state_machine_as_test(lambda: WholeSystem(cluster, grown, tmp_path), settings=searching(3, 30))
+    run_state_machine_as_test(lambda: WholeSystem(cluster, grown, tmp_path), settings=searching(2, 30))
