@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import sys
 from contextlib import suppress
 
 import uvicorn
 from litestar import Litestar
+
+ALLOCATIONS = 20_000
+"""Objects, more than were freed, after which the collector looks through the newest."""
 
 
 class HttpServer(uvicorn.Server):
@@ -16,6 +20,14 @@ class HttpServer(uvicorn.Server):
     def __init__(self, app: Litestar, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._app = app
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn; and then the collector of cycles leaves alone what the start has made. A page makes thousands of
+        tuples without a cycle, and looking through everything for each few pages took a twentieth to a tenth of its time."""
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(ALLOCATIONS, 20, 20)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn, which knows nothing of answers without an end."""
