@@ -23,7 +23,7 @@ class HttpServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn; and then the collector of cycles leaves alone what the start has made. A page makes thousands of
-        tuples without a cycle, and looking through everything for each few pages took a twentieth to a tenth of its time."""
+        tuples without a cycle; to look through everything for each few pages took up to a tenth of its time."""
         await super().startup(sockets)
         gc.collect()
         gc.freeze()
