@@ -7,7 +7,7 @@ beside them, from the tables that they themselves use where there are any. A tes
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -226,8 +226,3 @@ def numbered(*names: str) -> tuple[Parameter, ...]:
 def named(*names: str) -> tuple[Parameter, ...]:
     """Path parameters that are texts."""
     return tuple(Parameter(name, {"type": "string", "minLength": 1}, where="path") for name in names)
-
-
-def paths_of(operations: Iterable[Operation]) -> set[tuple[str, str]]:
-    """Method and path of each, for comparing with what is served."""
-    return {(operation.method, operation.path) for operation in operations}

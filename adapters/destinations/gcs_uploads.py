@@ -7,47 +7,19 @@ loop can't take a partial persist (308 with a shorter Range), a finished session
 from __future__ import annotations
 
 import base64
-import json
 import re
-import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import msgspec
 import requests
 
 from adapters.destinations.gcs_errors import UnexpectedReply
+from adapters.destinations.google_answers import Confirmed, Finished, Lost, Progress, Taken, framed
 from application.ports.destination import Upload
 from domain.errors import RetryLater
 
-QUANTUM = 256 * 1024
-"""Bytes. Every chunk but the last has to be a multiple of this."""
-
 _PIECE = 256 * 1024
-
-
-class Confirmed(msgspec.Struct, frozen=True):
-    """The provider keeps the first `offset` bytes."""
-
-    offset: int
-
-
-class Finished(msgspec.Struct, frozen=True):
-    """The object is there; `resource` is its metadata in the JSON API's form."""
-
-    resource: Mapping[str, Any]
-
-
-class Taken(msgspec.Struct, frozen=True):
-    """An object has the name already (412), so nothing was written."""
-
-
-class Lost(msgspec.Struct, frozen=True):
-    """The provider doesn't know the upload any more: it expired, was cancelled, or never was."""
-
-
-Progress = Confirmed | Finished | Taken | Lost
 
 
 class GcsUploads:
@@ -65,16 +37,13 @@ class GcsUploads:
 
     def whole(self, upload: Upload, name: str, data: bytes) -> Finished | Taken:
         """All bytes in one request. The provider compares the checksums, and the object appears only where none is."""
-        boundary = secrets.token_hex(16)
-        head = f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n".encode()
-        media = f"\r\n--{boundary}\r\nContent-Type: {upload.content_type}\r\n\r\n".encode()
-        described = json.dumps(_metadata(upload, name)).encode()
+        kind, before, after = framed(_metadata(upload, name), upload.content_type)
         response = self._session.request(
             "POST",
             self._address,
             params={"uploadType": "multipart", "ifGenerationMatch": "0"},
-            data=_Pieces(head + described + media, data, f"\r\n--{boundary}--\r\n".encode()),
-            headers={"Content-Type": f"multipart/related; boundary={boundary}"},
+            data=_Pieces(before, data, after),
+            headers={"Content-Type": kind},
             timeout=self._timeout,
             allow_redirects=False,
         )

@@ -14,7 +14,8 @@ from adapters.destinations.connection_test import run_checks, write_and_remove
 from adapters.destinations.gcs_client import Connection, loopback_only
 from adapters.destinations.gcs_connections import IdleConnections
 from adapters.destinations.gcs_errors import UnexpectedReply, classified, classify
-from adapters.destinations.gcs_uploads import QUANTUM, Confirmed, Finished, GcsUploads, Lost, Progress, Taken
+from adapters.destinations.gcs_uploads import GcsUploads
+from adapters.destinations.google_answers import QUANTUM, Confirmed, Finished, Lost, Progress, Taken
 from adapters.destinations.hash_match import settled
 from application.ports.destination import Arrived, Check, Session, Upload
 from domain.errors import ChecksumMismatch, GiveUp, Misconfigured, RetryLater

@@ -9,19 +9,11 @@ from googleapiclient.errors import HttpError
 
 from adapters.destinations.connection_test import run_checks, write_and_remove
 from adapters.destinations.folder_ids import FolderIds
+from adapters.destinations.google_answers import QUANTUM, Confirmed, Finished, Lost, Progress, Taken
 from adapters.destinations.google_drive_account import DriveAccount
 from adapters.destinations.google_drive_errors import classified, is_status
 from adapters.destinations.google_drive_folders import FOLDER, DriveFolders, quoted
-from adapters.destinations.google_drive_uploads import (
-    FIELDS,
-    QUANTUM,
-    Confirmed,
-    DriveUploads,
-    Finished,
-    Lost,
-    Progress,
-    Taken,
-)
+from adapters.destinations.google_drive_uploads import FIELDS, DriveUploads
 from adapters.destinations.hash_match import settled, verify
 from application.ports.destination import Arrived, Check, Session, Upload
 from domain.errors import ChecksumMismatch, GiveUp, Misconfigured, RetryLater

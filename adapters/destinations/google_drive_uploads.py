@@ -5,45 +5,18 @@ The SDK's media classes don't rewind what a repeated request has to send again, 
 
 from __future__ import annotations
 
-import json
 import re
-import secrets
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 import requests
 
+from adapters.destinations.google_answers import Confirmed, Finished, Lost, Progress, Taken, framed
 from adapters.destinations.google_drive_account import DriveAccount
 from adapters.destinations.google_drive_errors import UnexpectedReply
 from application.ports.destination import Upload
 
-QUANTUM = 256 * 1024
-"""Every chunk but the last is a multiple of this."""
 FIELDS = "id,size,md5Checksum,sha256Checksum"
-
-
-class Confirmed(msgspec.Struct, frozen=True):
-    """Drive has the first `offset` bytes."""
-
-    offset: int
-
-
-class Finished(msgspec.Struct, frozen=True):
-    """The file is there; `resource` is its metadata."""
-
-    resource: Mapping[str, Any]
-
-
-class Taken(msgspec.Struct, frozen=True):
-    """A file has this id already: an earlier attempt of ours came through."""
-
-
-class Lost(msgspec.Struct, frozen=True):
-    """Drive doesn't know the upload any more."""
-
-
-Progress = Confirmed | Finished | Taken | Lost
 
 
 class DriveUploads:
@@ -55,23 +28,13 @@ class DriveUploads:
 
     def whole(self, upload: Upload, file_id: str, parent: str, data: bytes) -> Finished | Taken:
         """A small file in one call."""
-        boundary = secrets.token_hex(16)
-        metadata = json.dumps(_metadata(upload, file_id, parent)).encode()
-        body = b"".join(
-            (
-                f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n".encode(),
-                metadata,
-                f"\r\n--{boundary}\r\nContent-Type: {upload.content_type}\r\n\r\n".encode(),
-                data,
-                f"\r\n--{boundary}--\r\n".encode(),
-            )
-        )
+        kind, before, after = framed(_metadata(upload, file_id, parent), upload.content_type)
         response = self._account.request(
             "POST",
             self._address,
             params={"uploadType": "multipart", "supportsAllDrives": "true", "fields": FIELDS},
-            headers={"Content-Type": f"multipart/related; boundary={boundary}"},
-            data=body,
+            headers={"Content-Type": kind},
+            data=b"".join((before, data, after)),
         )
         match response.status_code:
             case 200 | 201:

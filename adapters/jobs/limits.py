@@ -12,8 +12,9 @@ import psycopg
 import structlog
 from psycopg_pool import ConnectionPool
 
+from adapters.event_store.reaching import reaching
 from adapters.jobs.lock_session import lock_session
-from adapters.jobs.waiting import WaitingTransfers, reachable
+from adapters.jobs.waiting import WaitingTransfers
 from application.fair_share import may_begin
 from application.ports.limits import Berth
 
@@ -105,12 +106,12 @@ class PostgresLimits:
         """See Limits. By the database's clock, which all workers share."""
         seconds = size / bytes_per_second
         values = {"config": storage_config, "seconds": seconds}
-        with reachable(), self._pool.connection() as connection:
+        with reaching(), self._pool.connection() as connection:
             row = connection.execute(_RESERVE, values).fetchone()
         return max(0.0, float(row[0]) - seconds) if row else 0.0
 
     def _free_slot(self, storage_config: str, most: int) -> Berth | None:
-        with reachable():
+        with reaching():
             for slot in range(most):
                 berth = Berth(storage_config, slot)
                 if berth not in self._held and self._lock(berth):  # a session may lock twice what it holds

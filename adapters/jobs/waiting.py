@@ -5,15 +5,14 @@ Nothing here is the truth, so nothing is waited for: a row that a crash brings b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import ConnectionPool
 
-from domain.errors import RetryLater
+from adapters.event_store.reaching import reaching
 
 T = TypeVar("T")
 
@@ -72,14 +71,5 @@ class WaitingTransfers:
         return str(row[0]) if row and row[0] is not None else None
 
     def _ask(self, ask: Callable[[psycopg.Connection[Any]], T]) -> T:
-        with reachable(), self._pool.connection() as connection:
+        with reaching(), self._pool.connection() as connection:
             return ask(connection)
-
-
-@contextmanager
-def reachable() -> Iterator[None]:
-    """Raises RetryLater when the database isn't."""
-    try:
-        yield
-    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
-        raise RetryLater("The database can't be reached at the moment.") from error

@@ -106,7 +106,7 @@ def rollback(name: str, data: Path | None) -> None:
         (projection,) = _chosen(core, name, all_too=False)
         with BuildProgress() as progress:
             progress.begin(name)
-            progress.tell("catching up")
+            progress.tell("going back")
             swapped = roll_back(core.conninfo, core.log, projection, progress.report)
     click.echo(f"{name}: the earlier one is live again (version {swapped.version}), up to event {swapped.position}.")
 

@@ -11,6 +11,7 @@ import pytest
 
 from adapters.event_store.log import PostgresEventLog
 from adapters.sky.spherical_sky import SphericalSky
+from api.bootstrap import read_models
 from application.ports.event_log import Commit, Write
 from domain import accounts, frames, groups, mail_notices, observations, storage_configs, transfers, webhooks
 from domain.event import Cause, Event
@@ -26,36 +27,15 @@ from domain.frames import (
 )
 from domain.storage_configs import Settings
 from domain.thumbnails import Thumbnail, ThumbnailAdded, ThumbnailRemoved
-from projections.accounts import AccountsProjection
-from projections.audit.projection import AuditProjection
-from projections.facets.projection import FacetsProjection
-from projections.frames.projection import FramesProjection
-from projections.groups import GroupsProjection
-from projections.mail_notices import MailNoticesProjection
-from projections.observations import ObservationsProjection
 from projections.projection import Projection
 from projections.runner import create_missing
-from projections.storage_configs import StorageConfigsProjection
-from projections.transfers import TransfersProjection
-from projections.webhooks import WebhooksProjection
 
 START = datetime(2026, 11, 1, 3, tzinfo=UTC)
 MOMENT = timedelta(milliseconds=1)
 
 
 def all_projections() -> list[Projection]:
-    return [
-        FramesProjection(SphericalSky()),
-        FacetsProjection(),
-        ObservationsProjection(),
-        StorageConfigsProjection(),
-        TransfersProjection(),
-        AccountsProjection(),
-        GroupsProjection(),
-        WebhooksProjection(),
-        MailNoticesProjection(),
-        AuditProjection(),
-    ]
+    return read_models(SphericalSky())
 
 
 @pytest.fixture
