@@ -7,12 +7,13 @@ cells as ancestors (footprints with smaller cells within the query's).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
 
 from adapters.sky.boxes import box_cells
+from adapters.sky.convex import clearly_outside
 from adapters.sky.cube import COARSEST, FINEST, Keys, cell_outlines, children, point_keys, whole_sky
 from adapters.sky.outlines import outlines
 from adapters.sky.relations import Figure, figure, intersecting
@@ -55,9 +56,11 @@ def query_keys(region: Figure, representative: bool) -> list[int] | None:
         cells, order = _point_cells(region.corners[:1] if representative else region.corners)
     else:
         cells, order = _region_cells(region)
-    keys = {key >> 2 * up for key in cells.tolist() for up in range(order - COARSEST + 1)}
-    if order < FINEST:
-        keys.update(-key for key in cells.tolist())
+    keys: set[int] = set()
+    for some, their_order in _merged(set(cells.tolist()), order):
+        keys.update(key >> 2 * up for key in some for up in range(their_order - COARSEST + 1))
+        if their_order < FINEST:
+            keys.update(-key for key in some)
     return sorted(keys)
 
 
@@ -65,6 +68,17 @@ def share(keys: Sequence[int]) -> float:
     """How much of the sky a query's cells fill, 1 being all of it. Those of order FINEST count for nothing."""
     orders = ((key.bit_length() - 2) // 2 for key in keys if key < 0)
     return sum(float(4**-order) / 6 for order in orders)
+
+
+def _merged(cells: set[int], order: int) -> Iterator[tuple[set[int], int]]:
+    """The same cover with one cell for each four that make it up, and so on: less than half as many to look for."""
+    while order > COARSEST:
+        whole = {
+            parent for parent in {cell >> 2 for cell in cells} if cells.issuperset(range(4 * parent, 4 * parent + 4))
+        }
+        yield {cell for cell in cells if cell >> 2 not in whole}, order
+        cells, order = whole, order - 1
+    yield cells, order
 
 
 def _point_cells(points: Vectors) -> tuple[Keys, int]:
@@ -83,7 +97,13 @@ def _region_cells(region: Figure) -> tuple[Keys, int]:
     if not done.all():
         return _refined(region, QUERY_CELLS)
     order = int(boxes.order[0])
-    return boxes.key[intersecting(cell_outlines(boxes.key, order), region)], order
+    cells = cell_outlines(boxes.key, order)
+    met = (
+        intersecting(cells, region)
+        if region.sides is None
+        else ~clearly_outside(cells.vertices, cells.starts, region.sides)
+    )
+    return boxes.key[met], order
 
 
 def _distribute(owner: Keys, leaves: Keys, order: Keys, keys: list[list[int]]) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from adapters.sky.convex import convex_sides
 from adapters.sky.outlines import Outlines, joined, locate, outlines
 from adapters.sky.sphere import (
     PAIRS_AT_ONCE,
@@ -29,7 +30,8 @@ from application.ports.sky import Region
 class Figure(NamedTuple):
     """A region as arrays: its single points, the arcs from `begins` to `ends` of lines and rings, and its polygons.
 
-    `corners` are all its points and vertices; `probes` has one vertex of each connected part of its boundary.
+    `corners` are all its points and vertices; `probes` has one vertex of each connected part of its boundary; `sides`
+    are there if it is nothing but a convex polygon.
     """
 
     corners: Vectors
@@ -37,6 +39,7 @@ class Figure(NamedTuple):
     begins: Vectors
     ends: Vectors
     polygons: Outlines
+    sides: Vectors | None = None
 
 
 @lru_cache(maxsize=8)
@@ -61,6 +64,7 @@ def figure(region: Region) -> Figure:
         begins=np.concatenate([on_lines[~last], polygons.vertices]),
         ends=np.concatenate([on_lines[~first], polygons.vertices[polygons.following]]),
         polygons=polygons,
+        sides=None if lines or region.points else convex_sides(polygons),
     )
 
 

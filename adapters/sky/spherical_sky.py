@@ -8,6 +8,7 @@ from itertools import chain
 
 import numpy as np
 
+from adapters.sky.convex import settle
 from adapters.sky.cover import footprint_keys, query_keys, share
 from adapters.sky.outlines import Outlines, locate, outlines
 from adapters.sky.parse import parse_region
@@ -64,14 +65,16 @@ class SphericalSky:
     def intersects_many(self, footprints: Sequence[Footprint], region: Region) -> list[bool]:
         """`intersects` of each footprint.
 
-        Of a wide region's candidates most begin inside it, which says enough; only the others are looked at whole.
+        Of a wide region's candidates most have a corner inside it, which says enough; only the others are looked at
+        whole.
         """
-        found = _begin_in(footprints, figure(region).polygons)
-        others = [number for number, hit in enumerate(found) if not hit]
+        wanted = figure(region)
+        settled = _begin_in(footprints, wanted.polygons) if wanted.sides is None else settle(footprints, wanted.sides)
+        others = [number for number, hit in enumerate(settled) if hit is None]
         hits = self._each([footprints[number] for number in others], region, covers=False)
         for number, hit in zip(others, hits, strict=True):
-            found[number] = hit
-        return found
+            settled[number] = hit
+        return [bool(hit) for hit in settled]
 
     def _each(self, footprints: Sequence[Footprint], region: Region, covers: bool) -> list[bool]:
         shapes = outlines([footprint.coordinates for footprint in footprints])
@@ -81,13 +84,13 @@ class SphericalSky:
         return [bool(each) for each in found]
 
 
-def _begin_in(footprints: Sequence[Footprint], polygons: Outlines) -> list[bool]:
-    """Which footprints have their first corner in one of the polygons; none, where one of them isn't sound."""
+def _begin_in(footprints: Sequence[Footprint], polygons: Outlines) -> list[bool | None]:
+    """True for the footprints that have their first corner in one of the polygons, if all of them are sound."""
     if len(polygons.starts) == 0 or not _sound(footprints):
-        return [False] * len(footprints)
+        return [None] * len(footprints)
     firsts = unit_vectors([footprint.coordinates[0][0] for footprint in footprints])
     inside: list[bool] = np.any(locate(polygons, firsts).closed, axis=1).tolist()
-    return inside
+    return [hit or None for hit in inside]
 
 
 def _sound(footprints: Sequence[Footprint]) -> bool:
