@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -21,6 +22,8 @@ _ROW = np.dtype(
 )
 _MOMENTS = ("observed_from", "observed_to", "public_from", "public_to")
 _FEW = 1024
+_FIRST_LOOK = 64
+"""Facets: about a night's."""
 
 PACKED_ROW = " || ".join(
     [
@@ -35,6 +38,11 @@ PACKED_ROW = " || ".join(
 def instant(moment: datetime) -> int:
     """Microseconds since 2000, as PostgreSQL counts."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment(microseconds: int) -> datetime:
+    """The instant again."""
+    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def day_number(day: date) -> int:
@@ -93,6 +101,14 @@ class FacetColumns:
         bounds = np.array([day_number(first), day_number(last) + 1], np.int32)
         begin, end = np.searchsorted(self._sorted_days, bounds)
         return self._by_day[begin:end]
+
+    def from_newest(self) -> Iterator[Numbers]:
+        """Indices of all facets, some days at a time, the newest first."""
+        end, some = self.size, _FIRST_LOOK
+        while end:
+            begin = int(np.searchsorted(self._sorted_days, self._sorted_days[max(0, end - some)]))  # whole days
+            yield self._by_day[begin:end]
+            end, some = begin, 4 * some
 
     def all(self) -> Numbers:
         """Indices of all facets."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -18,13 +18,15 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from application.permissions import Principal
-from projections.facets.columns import PACKED_ROW, Bools, FacetColumns, Moments, Numbers, instant
+from projections.facets.columns import PACKED_ROW, Bools, FacetColumns, Moments, Numbers, instant, moment
 from projections.facets.skipping import Skip, skip
 from projections.facets.tables import DIMENSIONS
 
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]]
 Values = tuple[list[str], ...]
 """The values of each of DIMENSIONS, sorted."""
+NEVER = datetime.min.replace(tzinfo=UTC)
+"""Before all frames."""
 _PROPOSAL = DIMENSIONS.index("proposal_id")
 
 _STATE = (
@@ -117,6 +119,22 @@ class FacetQueries:
                 return {facet - 1: count for facet, count in await cursor.fetchall()}
 
         return await skip(columns, rows, own, instant(now), offset, counting)
+
+    async def newest(self, equal: Mapping[str, str], viewer: Principal, now: datetime) -> datetime | None:
+        """When the newest frame with these values was observed that the viewer may see, or a later time, before which
+        a list of them can begin; NEVER without one. None where that can't be told: the frames' and the facets' read
+        models aren't at the same event."""
+        columns = await self._fresh()
+        if not self._in_step:
+            return None
+        own, at = _own(columns, viewer), instant(now)
+        for rows in columns.from_newest():
+            rows = _with(columns, rows, equal)
+            visible = (columns.public_from[rows] < at) | own[columns.codes[_PROPOSAL, rows]]
+            visible &= columns.frames[rows] > 0
+            if visible.any():
+                return moment(int(columns.observed_to[rows[visible]].max()))
+        return NEVER
 
     async def _having_frames(self, cut: Numbers, private: Numbers, search: FacetSearch, now: datetime) -> Numbers:
         """Those of the cut facets that have a frame in the range which the viewer may see."""

@@ -55,7 +55,7 @@ def month_key(observed: datetime | None, at: datetime) -> int | None:
 def windows(now: datetime) -> Sequence[Window]:
     """All of time in windows, newest first. `now` can also be a time up to which one looks."""
     found: list[Window] = []
-    upper, lower = None, _shifted(now, 1)
+    upper, lower = None, _shifted(max(now, _EARLIEST), 1)
     for months in WINDOWS:
         lower = _shifted(lower, -months)
         # what arrives at this moment is dated AHEAD at most, so within the month after the next

@@ -7,6 +7,7 @@ newest frames are looked at first; if the text is common among them, the page is
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -27,20 +28,27 @@ COMMON = 0.007
 
 
 async def walk(
-    connection: psycopg.AsyncConnection[tuple[Any, ...]], where: Where, order: Order, wanted: int
+    connection: psycopg.AsyncConnection[tuple[Any, ...]],
+    where: Where,
+    order: Order,
+    wanted: int,
+    newest: datetime | None = None,
 ) -> list[tuple[Any, ...]] | None:
     """The first `wanted` rows that meet the conditions, in an order of the newest first; None where they are too
-    rare.
+    rare. Where it is known that there is none after `newest`, the walk begins there.
 
     The conditions shouldn't be those for an index, which only cost time here.
     """
     looked_at = FIRST
+    begin, parameters = "f.observation_date IS NOT NULL", where.parameters
+    if newest is not None:
+        begin, parameters = "f.observation_date <= %s", [newest, *where.parameters]
     while True:
         rows = await fetch(
             connection,
-            f"SELECT {COLUMNS} FROM (SELECT * FROM read_frames.frame f WHERE f.observation_date IS NOT NULL "
+            f"SELECT {COLUMNS} FROM (SELECT * FROM read_frames.frame f WHERE {begin} "
             f"{order_by(order)} LIMIT {looked_at}) f {where.sql()} {order_by(order)} LIMIT {wanted}",
-            where.parameters,
+            parameters,
         )
         if len(rows) >= wanted:
             return rows

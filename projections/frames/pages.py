@@ -44,6 +44,8 @@ class Part(msgspec.Struct, frozen=True):
     limit: int
     skipped: int
     after: Mark | None
+    newest: datetime | None = None
+    """When the newest of them was observed at the latest, where that is known."""
 
     @property
     def end(self) -> int:
@@ -106,7 +108,7 @@ class Pages:
         if share >= EVERYWHERE and part.after is None:
             everything = conditions(search, viewer, now, choose=lambda _: [])
             everything.add("f.version_set <> ''")
-            rows = await walk(connection, everything, part.order, part.end + 1)
+            rows = await walk(connection, everything, part.order, part.end + 1, part.newest)
             if rows is not None:
                 return _page(rows, part)
         if search.grams:
@@ -225,7 +227,8 @@ def _upto(search: FrameSearch, part: Part, now: datetime) -> datetime | None:
     dated = search.start is not None or search.end is not None
     if part.order != total(NEWEST_FIRST) or part.end > NEAR or dated:
         return None
-    return now if part.after is None else min(now, part.after.values[0])
+    bound = part.newest if part.after is None else part.after.values[0]
+    return now if bound is None else min(now, bound)
 
 
 def _page(rows: list[Row], part: Part) -> Found:

@@ -25,6 +25,7 @@ from projections.frames.search import FrameSearch, Where, conditions, visible_to
 from projections.frames.thumbnails import ThumbnailLink, thumbnails_of
 
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]]
+_DIMENSIONS = frozenset(DIMENSIONS)
 DEEP = 2_000
 """From this offset on the facets say which days can be passed; before it, walking costs less than asking them."""
 EXACT_SECONDS = 5.0
@@ -78,6 +79,9 @@ class FrameQueries:
         order = total(order)
         everything = await self._pages.conditions(self._pool, search, viewer, now)
         where = everything.copy()
+        newest = await self._newest(search, viewer, now) if after is None and order == total(NEWEST_FIRST) else None
+        if newest is not None:
+            where.add("f.observation_date <= %s", newest)
         passed = 0
         if after is not None:
             beyond(order, after, where)
@@ -87,7 +91,7 @@ class FrameQueries:
                 passed = await self._pass_days(search, viewer, now, where, offset)
             skipped = offset - passed
         async with self._pool.connection() as connection:
-            part = Part(order, limit, skipped, after)
+            part = Part(order, limit, skipped, after, newest)
             some = await self._pages.find(connection, search, viewer, now, where, part)
             rows, more = some.rows, some.more
             seen = None if some.seen is None else passed + some.seen
@@ -236,10 +240,17 @@ class FrameQueries:
         ]
         return found, counted, len(rows) > limit
 
+    async def _newest(self, search: FrameSearch, viewer: Principal, now: datetime) -> datetime | None:
+        """From when on there is nothing for somebody who may not see all: a whole year, where frames become public a
+        year after they came. None where no long walk is to be feared, or where nobody knows."""
+        if self._facets is None or viewer.is_superuser or not search.broad or not search.equal.keys() <= _DIMENSIONS:
+            return None
+        return await self._facets.newest(search.equal, viewer, now)
+
     async def _pass_days(self, search: FrameSearch, viewer: Principal, now: datetime, where: Where, offset: int) -> int:
         """How many frames come before a later day, from which on it is enough to look; 0 for most kinds of searches."""
         simple = msgspec.structs.replace(search, equal={}, start=None, public=search.public or None) == FrameSearch()
-        if self._facets is None or not simple or not search.equal.keys() <= set(DIMENSIONS):
+        if self._facets is None or not simple or not search.equal.keys() <= _DIMENSIONS:
             return 0
         skip = await self._facets.skip(offset, search.equal, viewer, now)
         if skip is None:

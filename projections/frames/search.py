@@ -51,6 +51,14 @@ class FrameSearch(msgspec.Struct, frozen=True, kw_only=True):
         return self != texts and texts == FrameSearch()
 
     @property
+    def broad(self) -> bool:
+        """Whether it asks for nothing but parts of texts and equal values."""
+        others = msgspec.structs.replace(
+            self, equal={}, basename="", target="", target_folded="", public=self.public or None
+        )
+        return others == FrameSearch()
+
+    @property
     def grams(self) -> list[int]:
         """The trigrams of all its texts."""
         targets = [text for text in (self.target if self.target.isascii() else "", self.target_folded) if text]

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
+from projections.facets.query import FacetQueries
 from projections.frames import pages as frame_pages
 from projections.frames import query
 from tests.records import FUTURE, PAST, record
@@ -145,3 +146,50 @@ def test_a25_small_and_wide_regions_are_paged_alike(site: Site, frames: str, wid
     begun = datetime(2024, 6, 8, tzinfo=UTC)
     later = listed(site.admin, instrument_id=frames, intersects=region, start=f"{begun - timedelta(days=2):%Y-%m-%d}")
     assert later == whole[: len(later)]
+
+
+@pytest.fixture(scope="module")
+def hidden(site: Site, frames: str) -> str:
+    """The same instrument, with twenty more frames on top that aren't public."""
+    for number in range(20):
+        site.post(
+            record(
+                instrument_id=frames,
+                target_name=f"{TARGET} hidden {frames}",
+                observation_date=f"2024-08-{1 + number:02}T01:00:00Z",
+                public_date=FUTURE,
+                proposal_id=PROPOSAL if number == 3 else "P-OTHER",
+                site_id="s0",
+            )
+        )
+    site.settle()
+    return frames
+
+
+@pytest.mark.parametrize("who", ["anonymous", "user", "admin"])
+def test_a31_a_list_that_begins_at_the_first_visible_frame_is_the_one_that_walking_finds(
+    site: Site, hidden: str, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    client = getattr(site, who)
+    asked = [
+        {"instrument_id": hidden, **more}
+        for more in ({}, {"site_id": "s1"}, {"OBJECT": TARGET}, {"OBJECT": f"hidden {hidden}"}, {"public": "true"},
+                     {"basename": "nosuch"}, {"limit": "3"}, {"limit": "3", "offset": "2"})
+    ]  # fmt: skip
+    quick = [client.get("/frames/", params=parameters).json() for parameters in asked]
+
+    async def unknown(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(FacetQueries, "newest", unknown)
+    assert [client.get("/frames/", params=parameters).json() for parameters in asked] == quick
+    assert len(quick[0]["results"]) >= 20
+
+
+def test_a31_a_frame_that_is_public_at_once_is_listed_above_hidden_ones(site: Site, hidden: str) -> None:
+    assert listed(site.anonymous, instrument_id=hidden, limit=1)
+    newest = site.post(
+        record(instrument_id=hidden, observation_date="2024-08-10T03:00:00Z", public_date=PAST, proposal_id="P-OTHER")
+    )
+    site.settle()
+    assert listed(site.anonymous, instrument_id=hidden, limit=1) == [newest["id"]]

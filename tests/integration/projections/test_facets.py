@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from random import Random
@@ -18,7 +18,7 @@ from domain.event import Cause, Event, Recorded
 from domain.frame_record import FrameRecord
 from domain.frames import FileProcessed, FrameAmended, FrameDeleted, FrameVersion
 from projections.facets.projection import FacetsProjection
-from projections.facets.query import FacetQueries, FacetSearch, Values
+from projections.facets.query import NEVER, FacetQueries, FacetSearch, Values
 from projections.facets.tables import DIMENSIONS
 from projections.projection import checksum_query
 from projections.runner import build_schema
@@ -111,6 +111,18 @@ class Archive:
         *_, proposals = _values(record for record in self._counted() if _public(record) or _own(record, viewer))
         return (*others, proposals)
 
+    def newest(self, equal: Mapping[str, str], viewer: Principal) -> datetime:
+        """When the last frame was observed that a list of the viewer's has."""
+        return max(
+            (
+                record.observation_date or NEVER
+                for record in self._counted()
+                if all(getattr(record, name) == text for name, text in equal.items())
+                and (_own(record, viewer) or (record.public_date is not None and record.public_date < NOW))
+            ),
+            default=NEVER,
+        )
+
     def _counted(self) -> list[FrameRecord]:
         return [
             record for record, versioned in self.frames.values() if versioned and record.observation_date is not None
@@ -134,7 +146,9 @@ def apply(connection: psycopg.Connection, schema: str, events: Sequence[Recorded
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL search_path TO {schema}".encode())
         FacetsProjection().apply(cursor, events)
-        cursor.execute("UPDATE starferry.projection SET position = %s WHERE name = 'facets'", (events[-1].position,))
+        cursor.execute(
+            "UPDATE starferry.projection SET position = %s WHERE name IN ('facets', 'frames')", (events[-1].position,)
+        )
 
 
 @asynccontextmanager
@@ -173,6 +187,11 @@ def test_x03_answers_and_rows_are_those_of_a_plain_model_whatever_happens(
                         search = archive.search()
                         assert await asked.within(search, viewer, NOW) == archive.within(search, viewer)
                         assert await asked.everything(viewer, NOW) == archive.everything(viewer)
+                        newest = await asked.newest(search.equal, viewer, NOW)
+                        assert newest is not None
+                        last = archive.newest(search.equal, viewer)
+                        assert last <= newest
+                        assert last.date() == newest.date(), "nobody walks through more than a day for nothing"
 
     asyncio.run(live())
     with connection.transaction():
@@ -220,5 +239,20 @@ def test_x03_many_requests_at_once_share_the_look_at_the_database(
             answers = await asyncio.gather(*(queries.everything(ANONYMOUS, NOW) for _ in range(50)))
             assert answers == [archive.everything(ANONYMOUS)] * 50
             assert pool.get_stats()["requests_num"] - before <= 2
+
+    asyncio.run(ask())
+
+
+def test_where_a_list_can_begin_isnt_told_while_the_frames_read_model_is_at_another_event(
+    database: str, connection: psycopg.Connection
+) -> None:
+    archive = Archive(5)
+
+    async def ask() -> None:
+        async with opened(database) as pool:
+            apply(connection, "read_facets", archive.events(60))
+            assert await FacetQueries(pool).newest({}, ANONYMOUS, NOW) is not None
+            connection.execute("UPDATE starferry.projection SET position = position + 1 WHERE name = 'frames'")
+            assert await FacetQueries(pool).newest({}, ANONYMOUS, NOW) is None
 
     asyncio.run(ask())
