@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from application.ingest_lag import ingest_lag
 from domain.frames import Frame
@@ -16,8 +18,12 @@ BYTES_PER_SECOND = tuple(10.0**power for power in range(3, 11))
 SECONDS = (1, 3, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 21_600, 86_400, 604_800)
 
 
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The client library's variable: a folder where processes that share a port add up what they count."""
+
+
 class IngestMetrics:
-    """Counts what one process ingests. Safe to share between threads."""
+    """Counts what one process ingests, or all that share FOLDER. Safe to share between threads."""
 
     def __init__(self, process_name: str) -> None:
         self.registry = CollectorRegistry()
@@ -55,7 +61,11 @@ class IngestMetrics:
 
     def text(self) -> str:
         """Prometheus text format."""
-        return generate_latest(self.registry).decode()
+        if FOLDER not in os.environ:
+            return generate_latest(self.registry).decode()
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together).decode()
 
     def _observe_lag(self, frame: Frame, now: datetime, where: str) -> None:
         lag = ingest_lag(frame, now)

@@ -10,8 +10,25 @@ from contextlib import suppress
 import uvicorn
 from litestar import Litestar
 
+from domain.errors import Misconfigured
+
+BACKLOG = 2048
+"""Connections that may wait to be accepted, as uvicorn has it."""
 ALLOCATIONS = 20_000
 """Objects, more than were freed, after which the collector looks through the newest."""
+
+
+def shared_socket(host: str, port: int) -> socket.socket:
+    """A socket at an address where other processes of the same user may have theirs: the kernel gives each connection
+    to one of them. Raises Misconfigured when somebody else has it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=True)
+    except OSError as error:
+        raise Misconfigured(
+            f"Port {port} on {host} can't be shared ({error.strerror}); choose another --port, or start whoever has "
+            "it with --share-port too."
+        ) from error
 
 
 class HttpServer(uvicorn.Server):
@@ -37,9 +54,10 @@ class HttpServer(uvicorn.Server):
             serving.events.send_away()
         await super().shutdown(sockets)
 
-    def run_alone(self) -> None:
-        """Serve until a signal; exit with uvicorn's code when it couldn't begin."""
+    def run_alone(self, listening: socket.socket | None = None) -> None:
+        """Serve until a signal, from a socket of its own or a given one; exit with uvicorn's code when it couldn't
+        begin."""
         with suppress(KeyboardInterrupt):
-            self.run()
+            self.run(None if listening is None else [listening])
         if not self.started:
             sys.exit(3)

@@ -263,6 +263,12 @@ SETTINGS = {
             "transfers to one destination that a worker process carries at a time; twice as many to all together",
             _positive,
         ),
+        Setting(
+            "STARFERRY_API_PROCESSES",
+            "1",
+            "API processes of `starferry up`, on one port; one for each core that requests may use",
+            _positive,
+        ),
         Setting("STARFERRY_SWEEP_SECONDS", "60", "how often a worker looks for what got stuck", float),
         Setting(
             "STARFERRY_TRANSFER_DAYS",

@@ -51,13 +51,14 @@ def up(host: str, port: int, data: Path | None) -> None:
 @click.command()
 @host_option
 @port_option
+@click.option("--share-port", is_flag=True, help="Let other API processes of this host listen on the same port.")
 @data_option
-def api(host: str, port: int, data: Path | None) -> None:
+def api(host: str, port: int, share_port: bool, data: Path | None) -> None:
     """Run one API process."""
     import uvicorn
 
     from api.app import create_app
-    from api.http_server import HttpServer
+    from api.http_server import HttpServer, shared_socket
 
     settings = settings_for(data)
     with opened_database(settings) as conninfo:
@@ -75,7 +76,7 @@ def api(host: str, port: int, data: Path | None) -> None:
             server_header=False,
             forwarded_allow_ips=settings.texts["STARFERRY_TRUSTED_PROXIES"],
         )
-        HttpServer(app, config).run_alone()
+        HttpServer(app, config).run_alone(shared_socket(host, port) if share_port else None)
 
 
 @click.command()

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from types import TracebackType
 import requests
 import structlog
 
+from adapters.ingest_metrics import FOLDER
 from api.cli.stopping import Stop
 from api.settings import Settings
 from domain.errors import Misconfigured, RetryLater, StarferryError
@@ -57,11 +59,10 @@ class Supervisor:
         self._host, self._port = host, port
         self.address = f"http://{host}:{port}"
         self._settings = settings
-        self._commands = {
-            "api": ["api", "--host", host, "--port", str(port)],
-            "projections": ["projections"],
-            "worker": ["worker"],
-        }
+        self._apis = [f"api {number}" for number in range(1, settings["STARFERRY_API_PROCESSES"] + 1)]
+        api = ["api", "--host", host, "--port", str(port), *(["--share-port"] if len(self._apis) > 1 else [])]
+        self._commands = {**dict.fromkeys(self._apis, api), "projections": ["projections"], "worker": ["worker"]}
+        self._counts = settings.data / "metrics"
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self.stopping = Stop()
 
@@ -75,13 +76,15 @@ class Supervisor:
     def start(self) -> None:
         """Start all and return when the API is ready. Raises RetryLater when it doesn't get there in a minute."""
         self._must_be_free()
+        shutil.rmtree(self._counts, ignore_errors=True)
+        self._counts.mkdir()
         for name in self._commands:
             self._launch(name)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and not self.stopping.is_set():
-            api = self._children["api"].poll()
-            if api is not None and api > 0:
-                raise Misconfigured(f"The API process ended at once (exit code {api}); the lines above say why.")
+            for ended in (self._children[name].poll() for name in self._apis):
+                if ended is not None and ended > 0:
+                    raise Misconfigured(f"An API process ended at once (exit code {ended}); the lines above say why.")
             self._keep()
             with contextlib.suppress(requests.RequestException):
                 if requests.get(f"{self.address}/readyz", timeout=2).status_code == 200:
@@ -121,9 +124,10 @@ class Supervisor:
     def _launch(self, name: str) -> None:
         command = [sys.executable, "-m", "api.cli", *self._commands[name], "--data", str(self._settings.data)]
         root = Path(__file__).resolve().parents[2]
+        counting = {FOLDER: str(self._counts)} if len(self._apis) > 1 and name in self._apis else {}
         self._children[name] = subprocess.Popen(
             command,
-            env={**os.environ, "PYTHONPATH": str(root)},
+            env={**os.environ, "PYTHONPATH": str(root), **counting},
             stdin=subprocess.DEVNULL,
             preexec_fn=_die_with_parent,
         )

@@ -175,13 +175,18 @@ def test_config_shows_sources_and_masks_secrets(tmp_path: Path) -> None:
     ],
 )
 def test_a_setting_that_cant_be_right_stops_the_start_and_is_named(
-    data: Path, name: str, value: str, sentence: str
+    data: Path, night: Path, name: str, value: str, sentence: str
 ) -> None:
-    refused = starferry("ingest", str(data), data=data, **{name: value})
+    refused = starferry("ingest", str(night), data=data, **{name: value})
     assert refused.returncode == 1
     assert sentence in refused.stderr
     assert len(refused.stderr.strip().splitlines()) == 1
     assert "dG9vLXNob3J0" not in refused.stderr
+
+
+def counted_uploads(root: str) -> float:
+    lines = requests.get(f"{root}/metrics", timeout=10).text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if "upload_file_runtime_count" in line)
 
 
 def test_up_refuses_a_second_one_on_the_same_data_and_takes_files_through_the_api(tmp_path: Path, night: Path) -> None:
@@ -190,7 +195,7 @@ def test_up_refuses_a_second_one_on_the_same_data_and_takes_files_through_the_ap
     clean = {name: value for name, value in os.environ.items() if not name.startswith("STARFERRY_")}
     up = subprocess.Popen(
         [sys.executable, "-m", "api.cli", "up", "--data", str(folder), "--port", str(port)],
-        env={**clean, "PYTHONPATH": str(ROOT)},
+        env={**clean, "PYTHONPATH": str(ROOT), "STARFERRY_API_PROCESSES": "2"},
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -210,6 +215,8 @@ def test_up_refuses_a_second_one_on_the_same_data_and_takes_files_through_the_ap
         assert sent.stdout.strip() == "8 ingested, 0 already there, 0 failed.", sent.stderr
         again = starferry("ingest", str(night), "--api-root", root, data=folder, STARFERRY_TOKEN=token)
         assert again.stdout.strip() == "0 ingested, 8 already there, 0 failed."
+        told = {counted_uploads(root) for _ in range(20)}  # each by a new connection, to either process
+        assert told == {8.0}
         answer = requests.get(f"{root}/frames/", headers={"Authorization": f"Token {token}"}, timeout=10).json()
         assert answer["count"] == 8
         wrong = starferry("ingest", str(night), "--api-root", root, "--token", "0" * 40, data=folder)
