@@ -7,7 +7,8 @@ is done on the snapshot while both go on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -54,21 +55,32 @@ def compare(
             return None, 0.0
         with connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            connection.execute("SELECT 1")  # from here on it sees what it sees now
+            snapshot = connection.execute("SELECT pg_export_snapshot()").fetchone()
+            assert snapshot is not None
             held = holding.execute("SELECT extract(epoch FROM clock_timestamp() - %s)::float8", (since,)).fetchone()
             holding.rollback()
-            tables = _compare_tables(connection, projection, build.schema, same=version == projection.version)
+            holding.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            holding.execute(f"SET TRANSACTION SNAPSHOT '{snapshot[0]}'".encode())
+            tables = _compare_tables(holding, connection, projection, build.schema, same=version == projection.version)
     return Comparison(position, tables), held[0] if held else 0.0
 
 
 def _compare_tables(
-    connection: psycopg.Connection[Any], projection: Projection, schema: str, *, same: bool
+    holding: psycopg.Connection[Any],
+    connection: psycopg.Connection[Any],
+    projection: Projection,
+    schema: str,
+    *,
+    same: bool,
 ) -> dict[str, tuple[int, bool | None]]:
+    """By two connections with one snapshot, each of which reads one of the two models."""
     live = live_schema(projection.name)
     old, new = _columns(connection, live), _columns(connection, schema)
     left_out = projection.changed if isinstance(projection, Changed) and not same else {}
     tables: dict[str, tuple[int, bool | None]] = {}
-    for table in table_names(connection, schema):
+    comparable: dict[str, list[str]] = {}
+    names = table_names(connection, schema)
+    for table in names:
         shared = sorted(
             column
             for column, kind in new[table].items()
@@ -79,12 +91,24 @@ def _compare_tables(
         elif not shared:
             tables[table] = (_count(connection, schema, table), None)
         else:
-            found, before = (
-                connection.execute(checksum_query(where, table, shared).encode()).fetchone() for where in (schema, live)
-            )
-            assert found is not None
-            tables[table] = (found[0], found == before)
-    return tables
+            comparable[table] = shared
+    with ThreadPoolExecutor(1) as beside:
+        before = beside.submit(_checksums, holding, live, comparable)
+        found = _checksums(connection, schema, comparable)
+    tables.update({table: (found[table][0], found[table] == before.result()[table]) for table in comparable})
+    return {table: tables[table] for table in names}
+
+
+def _checksums(
+    connection: psycopg.Connection[Any], schema: str, columns: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[int, str]]:
+    """Of each table the number of rows and the checksum of these columns."""
+    found: dict[str, tuple[int, str]] = {}
+    for table, some in columns.items():
+        row = connection.execute(checksum_query(schema, table, some).encode()).fetchone()
+        assert row is not None
+        found[table] = row
+    return found
 
 
 def _count(connection: psycopg.Connection[Any], schema: str, table: str) -> int:

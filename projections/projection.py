@@ -52,6 +52,4 @@ def live_schema(name: str) -> str:
 def checksum_query(schema: str, table: str, columns: Sequence[str] | None = None) -> str:
     """A statement that gives row count and an order-free checksum of a table's content, or of some of its columns."""
     row = "t" if columns is None else f"ROW({', '.join(f't.{column}' for column in columns)})"
-    return (
-        f"SELECT count(*), coalesce(sum(hashtextextended(({row})::text, 0)::numeric), 0)::text FROM {schema}.{table} t"
-    )
+    return f"SELECT count(*), coalesce(sum(hash_record_extended({row}, 0)), 0)::text FROM {schema}.{table} t"
