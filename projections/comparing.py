@@ -40,9 +40,12 @@ def compare(
     projection: Projection,
     build: Build,
     bring_to: Callable[[int], int],
+    *,
+    gently: bool = False,
 ) -> tuple[Comparison | None, float]:
     """The comparison, and for how many seconds the live model was held. `bring_to` takes the build to a position, and
-    says where it is. None when there is no live model, or it is behind the build and so can't be compared with it."""
+    says where it is. `gently` reads one after the other, for somebody else reads too. None when there is no live model,
+    or it is behind the build and so can't be compared with it."""
     with psycopg.connect(conninfo) as holding:
         row = holding.execute(
             "SELECT position, version, clock_timestamp() FROM starferry.projection WHERE name = %s FOR UPDATE",
@@ -61,7 +64,8 @@ def compare(
             holding.rollback()
             holding.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             holding.execute(f"SET TRANSACTION SNAPSHOT '{snapshot[0]}'".encode())
-            tables = _compare_tables(holding, connection, projection, build.schema, same=version == projection.version)
+            same = version == projection.version
+            tables = _compare_tables(holding, connection, projection, build.schema, same=same, gently=gently)
     return Comparison(position, tables), held[0] if held else 0.0
 
 
@@ -72,6 +76,7 @@ def _compare_tables(
     schema: str,
     *,
     same: bool,
+    gently: bool,
 ) -> dict[str, tuple[int, bool | None]]:
     """By two connections with one snapshot, each of which reads one of the two models."""
     live = live_schema(projection.name)
@@ -94,6 +99,8 @@ def _compare_tables(
             comparable[table] = shared
     with ThreadPoolExecutor(1) as beside:
         before = beside.submit(_checksums, holding, live, comparable)
+        if gently:
+            before.result()
         found = _checksums(connection, schema, comparable)
     tables.update({table: (found[table][0], found[table] == before.result()[table]) for table in comparable})
     return {table: tables[table] for table in names}
@@ -104,6 +111,7 @@ def _checksums(
 ) -> dict[str, tuple[int, str]]:
     """Of each table the number of rows and the checksum of these columns."""
     found: dict[str, tuple[int, str]] = {}
+    connection.execute("SET LOCAL max_parallel_workers_per_gather TO 0")  # readers need a processor too
     for table, some in columns.items():
         row = connection.execute(checksum_query(schema, table, some).encode()).fetchone()
         assert row is not None

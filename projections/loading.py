@@ -23,6 +23,7 @@ import psycopg
 from application.ports.event_log import EventLog
 from domain.errors import RetryLater
 from domain.event import Recorded
+from projections.making_way import last_in_line
 from projections.projection import Cursor, Projection
 
 STRETCH = 2000
@@ -30,10 +31,10 @@ STRETCH = 2000
 MAKERS = 2
 MANY = 100_000
 """Events from which on makers are processes. With fewer they are threads: a process takes a second to begin."""
-NICENESS = 5
-"""Whoever reads meanwhile goes first."""
+AHEAD = 3
+"""Stretches that are being prepared; one while somebody reads."""
 CONNECTIONS = 2
-"""Indexes that are made at a time. With more, readers would wait for a processor."""
+"""Indexes that are made at a time; one while somebody reads."""
 INDEX_MEMORY_KB = 256 * 1024
 """A GIN index is put together from as many pieces as its keys fill this memory."""
 
@@ -66,25 +67,34 @@ def load(
     position: int,
     upto: int,
     record: Record | None = None,
+    somebody_reads: Callable[[], bool] = lambda: False,
 ) -> Generator[int, None, None]:
     """Apply the events after `position` until `upto` to the tables in `schema`, which hold those before. Yields each
     position reached, when it is committed; `connection` commits by itself. Raises RetryLater when a process that helps
     was killed. Whoever doesn't go on to the end closes it."""
-    with _collector_off(), _makers(log, projection, upto - position) as make:
-        for after, until, prepared in _stretches(make, position, upto):
-            with _transaction(connection, schema) as cursor:
-                if not isinstance(projection, Loaded):
-                    if prepared:
-                        projection.apply(cursor, prepared)
-                elif not _loaded(connection, cursor, projection, prepared):
-                    projection.apply(cursor, _events(log, projection, after, until))
-                cursor.execute(b"SET LOCAL search_path TO DEFAULT")
-                if record:
-                    record(cursor, until)
+
+    def write(after: int, until: int, prepared: Any) -> None:
+        with _transaction(connection, schema) as cursor:
+            if not isinstance(projection, Loaded):
+                if prepared:
+                    projection.apply(cursor, prepared)
+            elif not _loaded(connection, cursor, projection, prepared):
+                projection.apply(cursor, _events(log, projection, after, until))
+            cursor.execute(b"SET LOCAL search_path TO DEFAULT")
+            if record:
+                record(cursor, until)
+
+    with (
+        _collector_off(),
+        _makers(log, projection, upto - position) as make,
+        ThreadPoolExecutor(1, initializer=last_in_line) as writer,
+    ):
+        for after, until, prepared in _stretches(make, position, upto, somebody_reads):
+            writer.submit(write, after, until, prepared).result()
             yield until
 
 
-def create_indexes(conninfo: str, projection: Projection, schema: str) -> None:
+def create_indexes(conninfo: str, projection: Projection, schema: str, at_a_time: int = CONNECTIONS) -> None:
     """Make the indexes that a load does without, the largest kind first. Those that are there, of one that was stopped,
     are whole."""
     texts = [text.strip() for text in projection.indexes.split(";") if text.strip()]
@@ -102,7 +112,7 @@ def create_indexes(conninfo: str, projection: Projection, schema: str) -> None:
             connection.execute(b"SET max_parallel_maintenance_workers TO 0")
             connection.execute(statement.encode())
 
-    with ThreadPoolExecutor(CONNECTIONS) as threads:
+    with ThreadPoolExecutor(at_a_time) as threads:
         list(threads.map(make, statements))
 
 
@@ -139,13 +149,16 @@ def _makers(log: EventLog, projection: Projection, events: int) -> Iterator[Make
                 threads.shutdown(cancel_futures=True)
 
 
-def _stretches(make: Make, position: int, upto: int) -> Iterator[tuple[int, int, Any]]:
+def _stretches(
+    make: Make, position: int, upto: int, somebody_reads: Callable[[], bool]
+) -> Iterator[tuple[int, int, Any]]:
     """Stretches with what was prepared of them, in order; a few ahead are being made."""
     coming: deque[tuple[int, int, Future[Any]]] = deque()
     for after in range(position, upto, STRETCH):
         until = min(after + STRETCH, upto)
         coming.append((after, until, make(after, until)))
-        if len(coming) > MAKERS + 1:
+        ahead = 1 if somebody_reads() else AHEAD
+        while len(coming) > ahead:
             first, last, future = coming.popleft()
             yield first, last, future.result()
     for first, last, future in coming:
@@ -159,7 +172,7 @@ _mine: list[tuple[EventLog, Projection]] = []
 def _begin(log: EventLog, projection: Projection) -> None:
     """Make this process ready to make rows, until the one that wants them ends in whatever way."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(NICENESS)
+    last_in_line()
     gc.disable()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _mine.append((log, projection))

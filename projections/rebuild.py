@@ -18,7 +18,8 @@ from application.ports.event_log import EventLog
 from projections.builds import Build, Pace, begin, build_of, building, enter_stage, moved, table_names
 from projections.catching_up import Report, breaking_events, catch_up
 from projections.comparing import Comparison, compare
-from projections.loading import create_indexes, load
+from projections.loading import CONNECTIONS, create_indexes, load
+from projections.making_way import Readers
 from projections.projection import Cursor, Projection
 from projections.runner import build_schema
 from projections.swapping import live_of, swap_in
@@ -125,11 +126,14 @@ def _stage(
     tell: Tell,
 ) -> tuple[Build, Comparison | None, float]:
     """Fill, index and compare."""
+    gently = True
     if build.stage == "loading":
         tell("reading events")
-        build = _load(connection, log, projection, build, upto, report)
+        readers = Readers(connection)
+        build = _load(connection, log, projection, build, upto, report, readers)
+        gently = readers.look()
         tell("making indexes")
-        build = _index(conninfo, connection, projection, build)
+        build = _index(conninfo, connection, projection, build, gently=gently)
     tell("catching up")
     build = catch_up(connection, log, projection, build, max(upto, _live_position(connection, projection)), report)
 
@@ -139,7 +143,7 @@ def _stage(
         return build.position
 
     tell("comparing")
-    comparison, held = compare(conninfo, connection, projection, build, bring_to)
+    comparison, held = compare(conninfo, connection, projection, build, bring_to, gently=gently)
     build = enter_stage(connection, build, "staged", comparison=comparison)
     return build, _compared(build), held
 
@@ -156,6 +160,7 @@ def _load(
     build: Build,
     upto: int,
     report: Report,
+    readers: Readers,
 ) -> Build:
     """Fill the tables from the build's committed position up to `upto`. They have no secondary indexes yet."""
     pace = Pace(build.position)
@@ -163,7 +168,8 @@ def _load(
     def record(cursor: Cursor, position: int) -> None:
         moved(cursor, build, position, upto, pace.at(position))
 
-    with closing(load(connection, log, projection, build.schema, build.position, upto, record)) as positions:
+    loading = load(connection, log, projection, build.schema, build.position, upto, record, readers.look)
+    with closing(loading) as positions:
         while True:
             with breaking_events(build):
                 position = next(positions, None)
@@ -173,8 +179,10 @@ def _load(
             report(position, upto)
 
 
-def _index(conninfo: str, connection: psycopg.Connection[Any], projection: Projection, build: Build) -> Build:
-    create_indexes(conninfo, projection, build.schema)
+def _index(
+    conninfo: str, connection: psycopg.Connection[Any], projection: Projection, build: Build, *, gently: bool
+) -> Build:
+    create_indexes(conninfo, projection, build.schema, at_a_time=1 if gently else CONNECTIONS)
     build = enter_stage(connection, build, "indexed")
     tables = ", ".join(f"{build.schema}.{table}" for table in table_names(connection, build.schema))
     connection.execute(f"ANALYZE {tables}".encode())

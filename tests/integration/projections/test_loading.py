@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import psycopg
@@ -32,6 +32,7 @@ from domain.thumbnails import Thumbnail, ThumbnailAdded, ThumbnailRemoved
 from projections import loading
 from projections.frames.projection import FramesProjection
 from projections.loading import create_indexes, load
+from projections.making_way import Readers
 from projections.projection import Cursor, checksum_query
 from projections.rebuild import rebuild
 from projections.runner import build_schema
@@ -190,6 +191,36 @@ def test_what_is_loaded_with_processes_is_the_same(
     write_a_little_of_everything(Writer(log))
     project_all(connection, log, database)
     before = contents(connection)
+    assert rebuild(database, log, MODEL, quiet).identical
+    assert contents(connection) == before
+
+
+@pytest.mark.parametrize("reading", [True, False])
+def test_a_build_while_somebody_reads_is_the_same_and_prepares_less_ahead(
+    database: str,
+    log: PostgresEventLog,
+    connection: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    reading: bool,
+) -> None:
+    monkeypatch.setattr(loading, "STRETCH", 2)
+    monkeypatch.setattr(Readers, "look", lambda _: reading)
+    made = [0]
+
+    def made_now(*arguments: Any) -> Any:
+        made[0] += 1
+        return _make(*arguments)
+
+    _make = loading._make
+    monkeypatch.setattr(loading, "_make", made_now)
+    write_a_little_of_everything(Writer(log))
+    project_all(connection, log, database)
+    before = contents(connection)
+    ahead: list[int] = []
+    for number, _ in enumerate(load(connection, log, MODEL, new_schema(connection, "loaded"), 0, log.head(),
+                                    somebody_reads=lambda: reading)):  # fmt: skip
+        ahead.append(made[0] - number - 1)
+    assert max(ahead) <= (1 if reading else loading.AHEAD)
     assert rebuild(database, log, MODEL, quiet).identical
     assert contents(connection) == before
 
