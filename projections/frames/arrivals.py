@@ -6,7 +6,8 @@ full of: they are copied in, without a look at what is there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -73,16 +74,34 @@ INSERT INTO link AS l SELECT a, b, min(since)
 """
 
 
+_Frame = tuple[
+    int, int | None, int | None, datetime | None, datetime | None, datetime, float | None, int, int, date | None,
+    int, str, str, str, str, str, str, str, str, str | None, str, str, str, str | None, bytes | None, bytes,
+]  # fmt: skip
+_Version = tuple[int, int, int | None, int, datetime, str, str, str, str, bytes | None, bool]
+
+
 class Arrivals(msgspec.Struct, frozen=True):
     """Rows of different frames, in the order of their columns; `cells` and `grams`, packed, are the last two of
     `frames`. `named` holds which frame names which, and since when; `names` the frames' own. `known` are those that may
     be there already, with the positions of the events that change them."""
 
-    frames: list[tuple[Any, ...]]
-    versions: list[tuple[Any, ...]]
+    frames: list[_Frame]
+    versions: list[_Version]
     named: list[tuple[int, str, int]]
     names: list[tuple[int, str]]
     known: list[tuple[int, int]]
+
+    def __reduce__(self) -> tuple[Callable[[bytes], Arrivals], tuple[bytes]]:
+        """On their way between the processes of a rebuild as MessagePack, for a third of what pickling values costs."""
+        return _unpacked, (msgspec.msgpack.encode(self),)
+
+
+def _unpacked(packed: bytes) -> Arrivals:
+    return _arrivals.decode(packed)
+
+
+_arrivals = msgspec.msgpack.Decoder(Arrivals)
 
 
 class Arriving:
@@ -121,7 +140,7 @@ class Arriving:
             [(own[0], recorded.position) for recorded, own in zip(arrived, names, strict=True) if recorded.version > 1],
         )
 
-    def _frame(self, recorded: Recorded, cells: bytes | None, grams: bytes) -> tuple[Any, ...]:
+    def _frame(self, recorded: Recorded, cells: bytes | None, grams: bytes) -> _Frame:
         event = recorded.event
         assert isinstance(event, FileProcessed | FrameAmended)
         record = event.record
@@ -237,7 +256,7 @@ def _of(recorded: Recorded) -> tuple[FrameVersion, ...]:
     return recorded.event.versions if isinstance(recorded.event, FileProcessed) else ()
 
 
-def _version(version: FrameVersion, frame_id: int, recorded: Recorded) -> tuple[Any, ...]:
+def _version(version: FrameVersion, frame_id: int, recorded: Recorded) -> _Version:
     return (
         version.id,
         frame_id,
