@@ -119,12 +119,10 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
 
     def _is_due(self, transfer_id: str, transfer: Transfer, config: StorageConfig) -> bool:
         """Whether there is something to do now. What will be due waits on."""
-        checking = transfer.status == "completed"
-        if not (transfer.checking if checking else transfer.status == "pending" and not transfer.held):
+        early = transfers.seconds_until_due(transfer, self.clock.now())
+        if early is None:
             return False
-        at = transfer.next_check_at if checking else transfer.next_attempt_at
-        early = (at - self.clock.now()).total_seconds() if at else 0.0
-        if early <= 0 or (config.deleted and not checking):  # then it is cancelled at once
+        if early <= 0 or (config.deleted and transfer.status == "pending"):  # then it is cancelled at once
             return True
         self.limits.put_off(config.id, transfer_id, early)
         return False

@@ -426,9 +426,21 @@ def request_check(transfer: Transfer) -> tuple[Event, ...]:
     return () if transfer.checking else (TransferCheckRequested(),)
 
 
-def check_is_due(transfer: Transfer, now: datetime) -> bool:
-    """Whether a worker should look at the copy now."""
-    return transfer.checking and (transfer.next_check_at is None or transfer.next_check_at <= now)
+def seconds_until_due(transfer: Transfer, now: datetime) -> float | None:
+    """How long until a worker has something to do, an upload or a check; 0 or less for now, None for nothing."""
+    if transfer.status == "completed":
+        wanted, at = transfer.checking, transfer.next_check_at
+    else:
+        wanted, at = transfer.status == "pending" and not transfer.held, transfer.next_attempt_at
+    if not wanted:
+        return None
+    return (at - now).total_seconds() if at else 0.0
+
+
+def is_due(transfer: Transfer, now: datetime) -> bool:
+    """Whether a worker has something to do now."""
+    seconds = seconds_until_due(transfer, now)
+    return seconds is not None and seconds <= 0
 
 
 def checked(transfer: Transfer, found: TransferChecked) -> tuple[Event, ...]:

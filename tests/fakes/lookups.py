@@ -94,12 +94,7 @@ class LogLookups:
     def due_transfers(self) -> Sequence[str]:
         """See TransferLookup."""
         now = self._clock.now()
-        return [
-            name
-            for name, state in self._transfers().items()
-            if (state.status == "pending" and not state.held and (state.next_attempt_at or now) <= now)
-            or transfers.check_is_due(state, now)
-        ]
+        return [name for name, state in self._transfers().items() if transfers.is_due(state, now)]
 
     def held_transfers(self) -> Sequence[tuple[str, str]]:
         """See TransferLookup."""

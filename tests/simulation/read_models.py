@@ -189,15 +189,7 @@ class SimLookups:
 
         def due(rows: dict[str, Transfer]) -> list[str]:
             now = self._wire.kernel.time()
-            return [
-                name
-                for name, one in rows.items()
-                if name not in self._waiting
-                and (
-                    (one.status == "pending" and not one.held and (one.next_attempt_at or now) <= now)
-                    or transfers.check_is_due(one, now)
-                )
-            ]
+            return [name for name, one in rows.items() if name not in self._waiting and transfers.is_due(one, now)]
 
         return self._ask("transfers", 0, "due", due)
 
