@@ -95,14 +95,15 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
             self.unsettled.pop(transfer_id, None)
 
     def go_on(self, another: Callable[[], object] = nobody) -> None:
-        """Carry those that wait, as long as there are any and places for them. `another` is called with each that is
-        found: there may be more."""
+        """Carry those that wait, as long as there are any and places for them. `another` is called when there may be
+        more that could be carried at the same time."""
         self.settle()
         while self._carry_next(another):
             pass
 
     def _carry_next(self, another: Callable[[], object]) -> bool:
-        for config_id in self.limits.waiting():
+        waiting = iter(self.limits.waiting())
+        for config_id in waiting:
             config = load_config(self.log, config_id)
             berth = self.limits.take(config_id, config.settings.max_transfers)
             if berth is None:
@@ -110,7 +111,8 @@ class Ferry(msgspec.Struct, frozen=True, kw_only=True):
             try:
                 transfer_id = self.limits.first(config_id)
                 if transfer_id is not None:
-                    another()
+                    if self.limits.room(config_id) or next(waiting, None) is not None:
+                        another()
                     self._carry(transfer_id, config)
                     return True
             finally:

@@ -67,6 +67,11 @@ class PostgresLimits:
                 self._running[storage_config] += 1
             return berth
 
+    def room(self, storage_config: str) -> bool:
+        """See Limits."""
+        with self._guard:
+            return may_begin(self._running, storage_config, self._places)
+
     def give_back(self, berth: Berth) -> None:
         """See Limits."""
         with self._guard:

@@ -133,16 +133,18 @@ def run_projections(data: Path | None) -> None:
         wakeup.on_growth(engine.wake)
         threads = [
             threading.Thread(target=_project, args=(runner, stopped), name="projections"),
-            threading.Thread(target=lead, args=(core.conninfo, POLICY_LOCK, engine.run, stopped), name="policies"),
+            threading.Thread(
+                target=lead, args=(core.conninfo, POLICY_LOCK, engine.run, stopped, LOOK_SECONDS), name="policies"
+            ),
             threading.Thread(target=sealer.run, name="seals", daemon=True),
         ]
-        apart = [(NOTICE_LOCK, "notices", core.notice_engine())]
+        apart = [(NOTICE_LOCK, "notices", core.notice_engine(), LOOK_SECONDS)]
         outbox = core.outbox_engine()
         if outbox is not None:
-            apart.append((OUTBOX_LOCK, "outbox", outbox))
-        for lock, name, other in apart:
+            apart.append((OUTBOX_LOCK, "outbox", outbox, 0.0))  # what two of them send comes twice
+        for lock, name, other, look_seconds in apart:
             wakeup.on_growth(other.wake)
-            arguments = (core.conninfo, lock, other.run, stopped)
+            arguments = (core.conninfo, lock, other.run, stopped, look_seconds)
             threads.append(threading.Thread(target=lead, args=arguments, name=name, daemon=True))
         wakeup.start()
         for thread in threads:
@@ -152,7 +154,7 @@ def run_projections(data: Path | None) -> None:
         runner.stop()
         engine.stop()
         sealer.stop()
-        for _, _, other in apart:
+        for _, _, other, _ in apart:
             other.stop()
         for thread in threads:
             thread.join(timeout=5)
@@ -208,6 +210,8 @@ def _project(runner: ProjectionRunner, stopped: Stop) -> None:
 POLICY_LOCK = 7236837103
 OUTBOX_LOCK = 7236837105
 NOTICE_LOCK = 7236837107
+LOOK_SECONDS = 1.0
+"""How long policies and notices may go on without their lock: the log takes what they decide from one only."""
 
 
 async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 
 from application.policies.policy import commit_of
+from application.policies.reading import Reading
 from application.ports.event_log import Commit, EventLog
 from application.standing_deliveries import decided_upto
 from domain import deletion, frames, observations, storage_configs, transfers
@@ -36,42 +37,35 @@ class DeleteWhenAllDelivered:
     def react(self, batch: Sequence[Recorded], taken: frozenset[str], now: datetime) -> Sequence[Commit]:  # noqa: ARG002
         """See Policy.react."""
         triggers: dict[str, Recorded] = {}
+        reading = Reading(self._log)
+        reading.ahead(recorded.stream for recorded in batch)
         for recorded in batch:
             if isinstance(recorded.event, TransferChecked) and recorded.event.outcome != "verified":
                 continue  # a copy that is lost lets nothing go
-            if raw := self._raw_frame(recorded):
+            if raw := _raw_frame(reading, recorded):
                 triggers[raw] = recorded
-        decided = decided_upto(self._log) if triggers else None  # asked before the frames are: then they say the rest
+        if not triggers:
+            return ()
+        decided = decided_upto(self._log)
+        reading = Reading(self._log)  # frames are read after that was asked: then they say the rest
+        reading.ahead([*map(frames.stream_of, triggers), *(trigger.stream for trigger in triggers.values())])
         return _apart(
-            commit for name, trigger in triggers.items() for commit in self._decide(name, trigger, decided, now)
+            commit
+            for name, trigger in triggers.items()
+            for commit in self._decide(reading, name, trigger, decided, now)
         )
 
-    def _raw_frame(self, recorded: Recorded) -> str | None:
-        """The basename of the raw frame whose family an event touches."""
-        if isinstance(recorded.event, CalibrationFailed | CalibrationCompleted):
-            return recorded.stream.removeprefix("frame:")
-        request = transfers.fold(self._log.load(recorded.stream)).request
-        if request is None:
-            return None
-        if request.content == "raw":
-            return request.frame
-        frame = frames.fold(self._log.load(frames.stream_of(request.frame)))
-        if frame.calibrated_from:
-            return frame.calibrated_from
-        related = frame.record.related if frame.record else ()
-        for stream, history in self._log.load_many([frames.stream_of(name) for name in related]).items():
-            if any(name == request.frame for name, _ in frames.fold(history).calibrated):
-                return stream.removeprefix("frame:")
-        return None
-
-    def _decide(self, name: str, trigger: Recorded, decided: int | None, now: datetime) -> list[Commit]:
-        raw = frames.fold(self._log.load(frames.stream_of(name)))
+    def _decide(
+        self, reading: Reading, name: str, trigger: Recorded, decided: int | None, now: datetime
+    ) -> list[Commit]:
+        raw = reading.state(frames.stream_of(name), frames.fold)
         if not raw.exists:
             return []
+        reading.ahead(frames.stream_of(calibrated) for calibrated, _ in raw.calibrated)
         family = {name: raw} | {
-            calibrated: frames.fold(self._log.load(frames.stream_of(calibrated))) for calibrated, _ in raw.calibrated
+            calibrated: reading.state(frames.stream_of(calibrated), frames.fold) for calibrated, _ in raw.calibrated
         }
-        known = self._observations(family)
+        known = _observations(reading, family)
         observation = known.get(raw.observation or "", Observation())
         if decided is not None and any(frame.arrived > decided for frame in family.values()):
             raise RetryLater("Standing deliveries haven't been asked yet whether they want the file.")
@@ -81,15 +75,14 @@ class DeleteWhenAllDelivered:
             for version in frame.versions
             if version.id not in frame.deleted_from_server
         ]
-        destinations = self._destinations(observation.destinations)
         ever = dict.fromkeys(config for one in known.values() for config in one.ever_selected)
-        states = self._transfers(_copies(files, family, tuple(ever)))
+        states = _transfers(reading, _copies(files, family, tuple(ever)))
         safe = deletion.safe_deletions(
             files,
-            destinations,
+            _destinations(reading, observation.destinations),
             states,
             expects_calibration=raw.expects_calibration(),
-            beyond=self._destinations(sorted({config for _, config in raw.copies})).values(),
+            beyond=_destinations(reading, sorted({config for _, config in raw.copies})).values(),
         )
         guards = (
             *((observations.stream_of(one), state.stream_version) for one, state in known.items()),
@@ -122,23 +115,48 @@ class DeleteWhenAllDelivered:
         # one family's deletions stand or fall together
         return [_joined(commits)] if commits else []
 
-    def _observations(self, family: Mapping[str, Frame]) -> dict[str, Observation]:
-        """All that the family has ever belonged to: a later version may name another than an earlier one did."""
-        ids = dict.fromkeys(one for frame in family.values() for one in frame.observations)
-        found = self._log.load_many([observations.stream_of(one) for one in ids])
-        return {one: observations.fold(found.get(observations.stream_of(one), ())) for one in ids}
 
-    def _destinations(self, ids: Sequence[str]) -> dict[str, StorageConfig]:
-        found = self._log.load_many([storage_configs.stream_of(config) for config in ids])
-        return {config: storage_configs.fold(found.get(storage_configs.stream_of(config), ())) for config in ids}
+def _raw_frame(reading: Reading, recorded: Recorded) -> str | None:
+    """The basename of the raw frame whose family an event touches."""
+    if isinstance(recorded.event, CalibrationFailed | CalibrationCompleted):
+        return recorded.stream.removeprefix("frame:")
+    request = reading.state(recorded.stream, transfers.fold).request
+    if request is None:
+        return None
+    if request.content == "raw":
+        return request.frame
+    frame = reading.state(frames.stream_of(request.frame), frames.fold)
+    if frame.calibrated_from:
+        return frame.calibrated_from
+    related = frame.record.related if frame.record else ()
+    reading.ahead(frames.stream_of(name) for name in related)
+    for name in related:
+        calibrated = reading.state(frames.stream_of(name), frames.fold).calibrated
+        if any(one == request.frame for one, _ in calibrated):
+            return name
+    return None
 
-    def _transfers(self, ids: Sequence[str]) -> dict[str, Transfer]:
-        found = self._log.load_many([transfers.stream_of(transfer) for transfer in ids])
-        return {
-            transfer: transfers.fold(found[transfers.stream_of(transfer)])
-            for transfer in ids
-            if transfers.stream_of(transfer) in found
-        }
+
+def _observations(reading: Reading, family: Mapping[str, Frame]) -> dict[str, Observation]:
+    """All that the family has ever belonged to: a later version may name another than an earlier one did."""
+    ids = dict.fromkeys(one for frame in family.values() for one in frame.observations)
+    reading.ahead(map(observations.stream_of, ids))
+    return {one: reading.state(observations.stream_of(one), observations.fold) for one in ids}
+
+
+def _destinations(reading: Reading, ids: Sequence[str]) -> dict[str, StorageConfig]:
+    reading.ahead(map(storage_configs.stream_of, ids))
+    return {config: reading.state(storage_configs.stream_of(config), storage_configs.fold) for config in ids}
+
+
+def _transfers(reading: Reading, ids: Sequence[str]) -> dict[str, Transfer]:
+    """Those that there are."""
+    reading.ahead(map(transfers.stream_of, ids))
+    return {
+        transfer: reading.state(transfers.stream_of(transfer), transfers.fold)
+        for transfer in ids
+        if reading.has(transfers.stream_of(transfer))
+    }
 
 
 def _copies(files: Sequence[FileInQuestion], family: Mapping[str, Frame], selected: Sequence[str]) -> list[str]:

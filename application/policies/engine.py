@@ -15,7 +15,7 @@ from domain.errors import StarferryError
 logger = structlog.get_logger()
 
 RETRY_SECONDS = 2.0
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.04
 """From one batch to the next, at least: of a steady stream many events share a batch, for the price of one. The first
 after a silence is handled at once."""
 

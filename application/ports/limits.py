@@ -26,6 +26,10 @@ class Limits(Protocol):
         limit); None when there is none now. A place ends with the process that holds it."""
         ...
 
+    def room(self, storage_config: str) -> bool:
+        """Whether this process would carry one more to the destination beside those that run."""
+        ...
+
     def give_back(self, berth: Berth) -> None:
         """The place is free again. Never raises."""
         ...

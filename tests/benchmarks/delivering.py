@@ -19,7 +19,7 @@ from tests.benchmarks.frames import Payload
 from tests.benchmarks.installation import Installation, new_name
 from tests.benchmarks.sinks import BUCKET, Sink, agree
 
-POLL_SECONDS = 0.01
+POLL_SECONDS = 0.05
 
 
 class Deliveries:

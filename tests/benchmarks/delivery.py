@@ -40,14 +40,14 @@ def _provider(session: Session, kind: type[Sink]) -> Iterator[Row]:
         with running(kind, folder / "sink") as sink:
             environment = {**sink.environment, "FILESYSTEM_STORAGE_ROOT_DIR": str(folder / "store")}
             with (
-                installation.api(environment) as (address, _),
+                installation.api(environment) as (address, api),
                 installation.process("projections", environment=environment) as projections,
                 installation.process("worker", environment=environment) as worker,
             ):
                 installation.wait_projected()
                 deliveries = Deliveries(installation, address)
                 sink.allow(f"{address}/oauth/callback/{sink.consent}")
-                processes = {"worker": worker.pid, "projections": projections.pid, "emulator": sink.pid}
+                processes = {"worker": worker.pid, "projections": projections.pid, "api": api, "emulator": sink.pid}
                 comparison = _Comparison(session, deliveries, sink, folder, processes)
                 comparison.warm_up()
                 for name, count, size, rounds in SETS:

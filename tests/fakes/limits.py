@@ -30,6 +30,10 @@ class CountedLimits:
         self.running[storage_config] += 1
         return Berth(storage_config)
 
+    def room(self, storage_config: str) -> bool:
+        """See Limits.room."""
+        return may_begin(self.running, storage_config, self.places)
+
     def give_back(self, berth: Berth) -> None:
         """See Limits.give_back."""
         self.running[berth.storage_config] -= 1

@@ -132,6 +132,10 @@ class SimLimits:
             return take()  # this process's own affair
         return self._wire.call("lookup", f"take {storage_config} of {most}", take)
 
+    def room(self, storage_config: str) -> bool:
+        """See Limits.room."""
+        return may_begin(self.running, storage_config, self._most)
+
     def give_back(self, berth: Berth) -> None:
         """See Limits.give_back."""
         if not self._process.alive:
