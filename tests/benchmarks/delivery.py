@@ -23,8 +23,13 @@ from tests.benchmarks.sinks import Sink, running
 SHARE = 0.85
 MEMORY = 2 * bare_sdk.CHUNK + 16 * MIB
 """For each transfer that runs."""
-SETS = (("1 GiB file", 1, 1024 * MIB, 3), ("200 files of 2 MB", 200, 2_000_000, 5))
-"""Name, files, bytes of each, rounds."""
+SETS = (
+    ("1 GiB file", 1, 1024 * MIB, 3, 0.0),
+    ("200 files of 2 MB", 200, 2_000_000, 5, 0.0),
+    ("200 files of 2 MB, 80 ms away", 200, 2_000_000, 3, 0.08),
+)
+"""Name, files, bytes of each, rounds, and seconds that the sink waits before each answer. At no distance two cores are
+shared by sink, database and worker, and what is compared is their work; at a distance it is the number of requests."""
 
 
 def to(kind: type[Sink]) -> Callable[[Session], Iterator[Row]]:
@@ -50,8 +55,9 @@ def _provider(session: Session, kind: type[Sink]) -> Iterator[Row]:
                 processes = {"worker": worker.pid, "projections": projections.pid, "api": api, "emulator": sink.pid}
                 comparison = _Comparison(session, deliveries, sink, folder, processes)
                 comparison.warm_up()
-                for name, count, size, rounds in SETS:
-                    yield from comparison.rows(name, count, size, rounds)
+                for name, count, size, rounds, wait in SETS:
+                    with sink.away(wait):
+                        yield from comparison.rows(name, count, size, rounds)
                 deliveries.close()
     finally:
         shutil.rmtree(folder)

@@ -44,6 +44,14 @@ class Sink:
     def allow(self, redirect_uri: str) -> None:
         """The app may send its users back there."""
 
+    @contextmanager
+    def away(self, seconds: float) -> Iterator[None]:
+        """Wait so long before each answer."""
+        if seconds:
+            self.administer("faults", stall=seconds, times=0)
+        yield
+        requests.delete(f"{self.url}/_emulator/faults", timeout=30).raise_for_status()
+
     def administer(self, call: str, **body: Any) -> Any:
         """One of the emulator's own calls."""
         answer = requests.post(f"{self.url}/_emulator/{call}", json=body, timeout=30)

@@ -7,12 +7,12 @@ import re
 import secrets
 import threading
 from collections import defaultdict
-from email.parser import BytesParser
 from typing import Any
 from urllib.parse import quote
 
 from tests.emulators.gcs_store import Digest, Store, Upload
 from tests.emulators.http_server import BodyCutOff, Request, Response
+from tests.emulators.multipart import MOST, Malformed, boundary_of, two_parts
 
 QUANTUM = 256 * 1024
 _RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
@@ -160,15 +160,11 @@ class Uploads:
 
     def _split_parts(self, request: Request, blob: str) -> dict[str, Any]:
         """The metadata part; the second part's bytes go to `blob`."""
-        boundary = request.headers.get_boundary()
-        if request.headers.get_content_type() != "multipart/related" or not boundary:
-            raise ApiError(400, "badRequest", "A multipart/related body is expected.")
-        body = request.body.read_all(limit=64 << 20)
-        parts = body.split(b"--" + boundary.encode(), 2)
-        if len(parts) != 3:
-            raise ApiError(400, "badRequest", "The multipart body is malformed.")
-        end = parts[2].rfind(b"--" + boundary.encode() + b"--")
-        metadata, (media_headers, media) = _part(parts[1])[1], _part(parts[2][:end])
+        try:
+            boundary = boundary_of(request.headers)
+            metadata, media_headers, media = two_parts(boundary, request.body.read_all(MOST))
+        except Malformed as error:
+            raise ApiError(400, "badRequest", str(error)) from error
         wanted: dict[str, Any] = json.loads(metadata)
         if media_headers.get("Content-Type"):
             wanted.setdefault("contentType", media_headers["Content-Type"])
@@ -189,12 +185,6 @@ def checked_name(name: Any) -> str:
     if not fits or name in (".", "..") or re.search(r"[\r\n]", name) or name.startswith(".well-known/acme-challenge/"):
         raise ApiError(400, "invalid", "Invalid object name.")
     return str(name)
-
-
-def _part(raw: bytes) -> tuple[Any, bytes]:
-    """A part's headers, of which there may be none, and its content; `raw` begins with the boundary's line end."""
-    head, _, content = raw.partition(b"\r\n\r\n")
-    return BytesParser().parsebytes(head.removeprefix(b"\r\n") + b"\r\n\r\n"), content.removesuffix(b"\r\n")
 
 
 def _content_range(request: Request) -> tuple[int, int, int | None]:

@@ -15,8 +15,6 @@ Besides http_server's own calls it takes, with JSON bodies:
 from __future__ import annotations
 
 import argparse
-import email
-import email.policy
 import json
 import re
 import secrets
@@ -33,6 +31,7 @@ from tests.emulators.google_drive_fields import InvalidFields, selected
 from tests.emulators.google_drive_query import InvalidQuery, condition
 from tests.emulators.google_drive_store import FOLDER, File, Session, Store
 from tests.emulators.http_server import BodyCutOff, EmulatorServer, Request, Response
+from tests.emulators.multipart import MOST, Malformed, boundary_of, two_parts
 from tests.emulators.running import Running, running
 
 QUANTUM = 256 * 1024
@@ -189,15 +188,11 @@ class DriveEmulator:
         raise ApiError(400, "badRequest", "Unknown uploadType.")
 
     def _multipart(self, request: Request, account: str) -> Response:
-        head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
-        message = email.message_from_bytes(head + request.body.read_all(64 << 20), policy=email.policy.HTTP)
-        parts = message.get_payload()
-        if not isinstance(parts, list) or len(parts) != 2:
-            raise ApiError(400, "badContent", "Malformed multipart body.")
-        wanted = json.loads(parts[0].get_payload(decode=True))  # type: ignore[union-attr, arg-type]
-        data = parts[1].get_payload(decode=True)  # type: ignore[union-attr]
-        assert isinstance(data, bytes)
-        made = self._make(account, wanted, self.store.new_blob(data), len(data))
+        try:
+            metadata, _, data = two_parts(boundary_of(request.headers), request.body.read_all(MOST))
+        except Malformed as error:
+            raise ApiError(400, "badContent", str(error)) from error
+        made = self._make(account, json.loads(metadata), self.store.new_blob(data), len(data))
         return Response.json(_described(made, request.arg("fields")))
 
     def _initiate(self, request: Request, account: str) -> Response:
