@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable
 
 import psycopg
+import pytest
 
+from api.cli import leading
 from api.cli.leading import lead
 from api.cli.stopping import Stop
 from tests.integration.waiting import Started, until
@@ -66,6 +68,29 @@ def test_one_leads_and_a_lost_session_hands_over(database: str) -> None:
     finally:
         first.end()
         second.end()
+
+
+def test_work_that_two_may_do_is_asked_about_its_lock_once_in_a_while(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(leading.time, "monotonic", lambda: now[0])
+
+    def work(held: Callable[[], None]) -> None:
+        held()
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s "
+                "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+                (LOCK,),
+            )
+        now[0] += 0.9
+        held()  # it was there a moment ago
+        now[0] += 0.2
+        with pytest.raises(psycopg.OperationalError):
+            held()
+
+    lead(database, LOCK, work, Stop(), look_seconds=1.0)
 
 
 def _sessions(connection: psycopg.Connection[tuple[object, ...]]) -> int:

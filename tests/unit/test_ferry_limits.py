@@ -56,6 +56,24 @@ def test_s59_what_finds_no_place_waits_and_is_carried_by_who_frees_one(harbour: 
     assert order == [transfers.stream_of(one) for one in (ID, second, third)], "the longest waiting first"
 
 
+def test_s59_a_worker_looks_for_more_where_there_is_room_or_another_destination_waits(harbour: Harbour) -> None:
+    def knocks(places: int) -> int:
+        calls: list[None] = []
+        harbour.limits.places = places
+        harbour.ferry("w1").go_on(lambda: calls.append(None))
+        return len(calls)
+
+    harbour.request()
+    harbour.limits.park("cfg", ID)
+    assert knocks(places=8) == 1, "three more would find a place"
+    harbour.limits.park("cfg", another(harbour, 8))
+    assert knocks(places=2) == 0, "the only place is taken"
+    configured(harbour.log, "other")
+    for number, config in ((9, "cfg"), (10, "other")):
+        harbour.limits.park(config, another(harbour, number, config))
+    assert knocks(places=2) == 1, "the other destination has a place of its own"
+
+
 def test_s59_a_waiting_transfer_of_another_destination_goes_first_when_that_has_fewer(harbour: Harbour) -> None:
     configured(harbour.log, "other")
     harbour.limits.places = 2
