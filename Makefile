@@ -24,7 +24,7 @@ up: venv
 	$(BIN)/starferry up --data ./data --port $(PORT)
 
 test: venv
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 # Environments of other people's clients, which tests/conformance runs; without them its tests make their own, or are skipped.
 conformance-venvs: venv
