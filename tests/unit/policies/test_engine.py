@@ -172,3 +172,28 @@ def test_a_run_ends_when_its_process_is_no_longer_the_one(log: MemoryEventLog) -
     with pytest.raises(RetryLater, match="session is gone"):
         driving(log, watcher).run(lost)
     assert watcher.seen == []
+
+
+def test_events_of_a_stream_gather_and_what_follows_a_silence_is_handled_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [100.0]
+    begun: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    class Steps(PolicyEngine):
+        def step(self) -> bool:
+            begun.append(round(now[0] - 100, 6))
+            now[0] += 0.001
+            if len(begun) == 5:
+                now[0] += 1.0  # nothing comes for a while
+            if len(begun) == 7:
+                self.stop()
+            return True
+
+    monkeypatch.setattr(engine_module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(engine_module.time, "sleep", sleep)
+    Steps([], MemoryEventLog()).run()
+    assert begun == [0.0, 0.001, 0.08, 0.081, 0.16, 1.161, 1.162]
