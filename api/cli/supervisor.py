@@ -76,8 +76,9 @@ class Supervisor:
     def start(self) -> None:
         """Start all and return when the API is ready. Raises RetryLater when it doesn't get there in a minute."""
         self._must_be_free()
-        shutil.rmtree(self._counts, ignore_errors=True)
-        self._counts.mkdir()
+        shutil.rmtree(self._counts, ignore_errors=True)  # counts begin anew with each start
+        if len(self._apis) > 1:
+            self._counts.mkdir()
         for name in self._commands:
             self._launch(name)
         deadline = time.monotonic() + START_SECONDS
