@@ -249,7 +249,7 @@ class FrameQueries:
 
     async def _pass_days(self, search: FrameSearch, viewer: Principal, now: datetime, where: Where, offset: int) -> int:
         """How many frames come before a later day, from which on it is enough to look; 0 for most kinds of searches."""
-        simple = msgspec.structs.replace(search, equal={}, start=None, public=search.public or None) == FrameSearch()
+        simple = search.only("equal", "start", "public") and search.public is not False  # which leaves frames out
         if self._facets is None or not simple or not search.equal.keys() <= _DIMENSIONS:
             return 0
         skip = await self._facets.skip(offset, search.equal, viewer, now)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from application.permissions import Principal
 from application.ports.sky import Region
@@ -44,19 +45,19 @@ class FrameSearch(msgspec.Struct, frozen=True, kw_only=True):
     covers: Region | None = None
     intersects: Region | None = None
 
+    def only(self, *names: str) -> bool:
+        """Whether there is nothing to choose frames by but these."""
+        return replace(self, **{name: getattr(_ALL, name) for name in names}) == _ALL
+
     @property
     def only_texts(self) -> bool:
         """Whether there is nothing to choose frames by but a part of their basename or target."""
-        texts = msgspec.structs.replace(self, basename="", target="", target_folded="", public=self.public or None)
-        return self != texts and texts == FrameSearch()
+        return any(getattr(self, name) for name in _TEXTS) and self.only(*_TEXTS, "public")
 
     @property
     def broad(self) -> bool:
         """Whether it asks for nothing but parts of texts and equal values."""
-        others = msgspec.structs.replace(
-            self, equal={}, basename="", target="", target_folded="", public=self.public or None
-        )
-        return others == FrameSearch()
+        return self.only(*_TEXTS, "equal", "public")
 
     @property
     def grams(self) -> list[int]:
@@ -70,6 +71,8 @@ class FrameSearch(msgspec.Struct, frozen=True, kw_only=True):
         return self.covers is not None or self.intersects is not None
 
 
+_ALL = FrameSearch()
+_TEXTS = ("basename", "target", "target_folded")
 Choose = Callable[[list[int]], list[int]]
 
 

@@ -65,7 +65,13 @@ def test_a31_a_deep_page_that_passes_whole_days_is_the_one_that_walking_finds(
             monkeypatch.setattr(query, "DEEP", deep)
             for offset in range(len(whole) + 2):
                 assert listed(client, limit=4, offset=offset, **chosen) == whole[offset : offset + 4]
-            for later in ({"start": "2024-06-04"}, {"end": "2024-06-09"}, {"public": "true"}, {"OBJECT": TARGET}):
+            for later in (
+                {"start": "2024-06-04"},
+                {"end": "2024-06-09"},
+                {"public": "true"},
+                {"public": "false"},
+                {"OBJECT": TARGET},
+            ):
                 narrowed = listed(client, limit=100, **chosen, **later)
                 assert listed(client, limit=4, offset=3, **chosen, **later) == narrowed[3:7]
 
