@@ -10,6 +10,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from api.replica import needed
+from projections.awaited import TELL
 
 WAIT_SECONDS = 3.0
 POLL_SECONDS = 0.004
@@ -78,12 +79,15 @@ class ReadGate:
         return int(row[0] or 0) if row else 0
 
     async def _wait(self, position: int) -> None:
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline, told = time.monotonic() + WAIT_SECONDS, False
         while True:
             async with self._pool.connection() as connection:
                 cursor = await connection.execute("SELECT min(position) FROM starferry.projection WHERE failure = ''")
                 row = await cursor.fetchone()
-            self._reached = max(self._reached, int(row[0] or 0) if row else 0)
-            if self._reached >= position or time.monotonic() > deadline:
-                return
+                self._reached = max(self._reached, int(row[0] or 0) if row else 0)
+                if self._reached >= position or time.monotonic() > deadline:
+                    return
+                if not told:
+                    await connection.execute(TELL)
+                    told = True
             await asyncio.sleep(POLL_SECONDS)

@@ -12,10 +12,11 @@ from psycopg_pool import ConnectionPool
 
 from domain.errors import RetryLater
 from domain.groups import GroupKind
+from projections.awaited import TELL
 from projections.transfers import EXPIRED
 
 WAIT_SECONDS = 5.0
-POLL_SECONDS = 0.005
+POLL_SECONDS, PATIENT_POLL_SECONDS = 0.005, 0.05
 LARGEST_NUMBER = 2_147_483_647
 """Of an observation, as the OCS has them."""
 _DUE = """
@@ -154,9 +155,11 @@ def number_of(observation: str) -> int | None:
     return int(observation) if observation.isdecimal() and int(observation[:11]) <= LARGEST_NUMBER else None
 
 
-def wait_for(connection: psycopg.Connection[Any], model: str, at_least: int) -> None:
-    """Until a read model has a position. Raises RetryLater when it stays behind."""
+def wait_for(connection: psycopg.Connection[Any], model: str, at_least: int, *, hurry: bool = True) -> None:
+    """Until a read model has a position; without `hurry` it may take its time. Raises RetryLater when it stays
+    behind."""
     deadline = time.monotonic() + WAIT_SECONDS
+    poll = POLL_SECONDS if hurry else PATIENT_POLL_SECONDS
     statement = "SELECT position FROM starferry.projection WHERE name = %s"
     while at_least:
         row = connection.execute(statement, (model,)).fetchone()
@@ -164,4 +167,7 @@ def wait_for(connection: psycopg.Connection[Any], model: str, at_least: int) -> 
             return
         if time.monotonic() > deadline:
             raise RetryLater(f"The read model {model} is behind; try again in a moment.")
-        time.sleep(POLL_SECONDS)
+        if hurry:
+            connection.execute(TELL)
+            hurry = False
+        time.sleep(poll)

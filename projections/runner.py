@@ -19,9 +19,11 @@ logger = structlog.get_logger()
 BATCH = 500
 """Large enough for 48 000 events/s in the prototype; small enough that a reader's wait for its write stays short."""
 RETRY_SECONDS = 1.0
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.1
 """From one batch to the next, at least: of a steady stream many events share a batch, for nearly the price of one. The
 first after a silence is applied at once."""
+AWAITED_SECONDS = 0.02
+"""The same while somebody waits for the next one (projections/awaited.py)."""
 LEADER_LOCK = 7236837101
 CREATE_LOCK = 7236837108
 CHANNEL = "starferry_projected"
@@ -67,7 +69,7 @@ def build_schema(
 
 
 class ProjectionRunner:
-    """Call `wake` when the log may have grown; `run` until `stop`. Only the process that holds the lock projects.
+    """Call `wake` when the log may have grown, `hurry` when somebody waits; `run` until `stop`. Only the process that holds the lock projects.
 
     `superseded` says why `run` ended by itself: the live read models are of another program's version, which goes on
     with them.
@@ -85,16 +87,22 @@ class ProjectionRunner:
         self.superseded = ""
         self._topics = frozenset().union(*(projection.topics for projection in projections))
         self._woken = threading.Event()
+        self._awaited = threading.Event()
         self._stopped = threading.Event()
 
     def wake(self) -> None:
         """There may be something new."""
         self._woken.set()
 
+    def hurry(self) -> None:
+        """Somebody waits for what is in the log now."""
+        self._awaited.set()
+
     def stop(self) -> None:
         """End after the batch at hand."""
         self._stopped.set()
         self._woken.set()
+        self._awaited.set()
 
     def run(self) -> None:
         """Work until stopped; a lost database or a failing batch is tried again."""
@@ -129,11 +137,13 @@ class ProjectionRunner:
     def _lead(self, connection: psycopg.Connection[Any]) -> None:
         while not self._stopped.is_set():
             self._woken.clear()
+            self._awaited.clear()
             begun = time.monotonic()
             if not self.step(connection):
                 self._woken.wait(1.0)
             else:
-                self._stopped.wait(max(0.0, GATHER_SECONDS - (time.monotonic() - begun)))
+                self._stopped.wait(max(0.0, begun + AWAITED_SECONDS - time.monotonic()))
+                self._awaited.wait(max(0.0, begun + GATHER_SECONDS - time.monotonic()))
 
     def step(self, connection: psycopg.Connection[Any]) -> bool:
         """Apply the next batch; false when there was none."""

@@ -94,7 +94,7 @@ class NoticeLookups:
         try:
             with self._pool.connection() as connection:
                 for model in models:
-                    wait_for(connection, model, at_least)
+                    wait_for(connection, model, at_least, hurry=False)  # a notice has time
                 rows: list[tuple[Any, ...]] = connection.execute(statement, parameters).fetchall()
                 return rows
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:

@@ -24,6 +24,7 @@ from api.http_server import HttpServer
 from api.settings import Settings
 from application.commands.accounts import create_token, create_user
 from application.policies.engine import PolicyEngine
+from projections.awaited import CHANNEL as AWAITED
 from domain.event import Cause
 
 T = TypeVar("T")
@@ -227,6 +228,7 @@ def _running_followers(core: Core) -> Iterator[PolicyEngine]:
     runner, engine, wakeup = core.projection_runner(), core.policy_engine(), core.wakeup()
     wakeup.on_growth(runner.wake)
     wakeup.on_growth(engine.wake)
+    wakeup.on_message(AWAITED, lambda _: runner.hurry())
     threads = [
         threading.Thread(target=runner.run, name="projections"),
         threading.Thread(target=engine.run, name="policies"),

@@ -24,6 +24,7 @@ from api.operations import periodic_retention, transfer_expiry
 from api.settings import Settings
 from application.fair_share import places_for
 from domain.errors import Misconfigured
+from projections.awaited import CHANNEL as AWAITED
 from projections.runner import ProjectionRunner
 
 logger = structlog.get_logger()
@@ -131,6 +132,7 @@ def run_projections(data: Path | None) -> None:
         sealer = core.sealer()
         wakeup.on_growth(runner.wake)
         wakeup.on_growth(engine.wake)
+        wakeup.on_message(AWAITED, lambda _: runner.hurry())
         threads = [
             threading.Thread(target=_project, args=(runner, stopped), name="projections"),
             threading.Thread(
