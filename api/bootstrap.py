@@ -160,7 +160,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
             DeliverStandingQueries(self.log, FrameMatcher(self.sky)),
             DeleteWhenAllDelivered(self.log),
             FollowDestination(self.log, self.lookups),
-            NudgeWorkers(self.jobs),
+            NudgeWorkers(self.jobs, self.log),
             RemoveDeletedFiles(self.store, self.log, self.clock),
             CancelTransfersOfDeletedFrames(self.log, self.lookups),
         ]

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+TOGETHER, TOGETHER_BYTES = 16, 24 * 1024 * 1024
+"""Files of one destination that a worker's thread takes at a time, at most, and their bytes. A larger file is worth a
+trip of its own: its bookkeeping is little beside its bytes."""
+
 
 def places_for(concurrency: int) -> int:
     """How many transfers a worker carries in all, when one destination is to get `concurrency` of them."""
     return 2 * concurrency
+
+
+def sharers(places: int) -> int:
+    """How many of a worker's threads carry to one destination when it is alone."""
+    return max(1, places // 2)
 
 
 def may_begin(running: Mapping[str, int], destination: str, places: int) -> bool:

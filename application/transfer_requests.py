@@ -8,6 +8,7 @@ import msgspec
 
 from application.ports.event_log import EventLog
 from domain import destination_paths, transfers
+from domain.event import Recorded
 from domain.frame_record import FrameRecord
 from domain.frames import FrameVersion
 from domain.storage_configs import Content, StorageConfig
@@ -101,3 +102,10 @@ def _free_path(path: str, version_id: int, config: str, occupied: set[str]) -> s
         if path == before:
             break
     return path
+
+
+def requests_of(log: EventLog, events: Iterable[Recorded]) -> dict[str, TransferRequested]:
+    """The requests of these events' transfers, by stream, in one trip."""
+    found = log.load_many(sorted({recorded.stream for recorded in events}))
+    first = {stream: history[0].event for stream, history in found.items()}
+    return {stream: event for stream, event in first.items() if isinstance(event, TransferRequested)}

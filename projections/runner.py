@@ -69,7 +69,8 @@ def build_schema(
 
 
 class ProjectionRunner:
-    """Call `wake` when the log may have grown, `hurry` when somebody waits; `run` until `stop`. Only the process that holds the lock projects.
+    """Call `wake` when the log may have grown, `hurry` when somebody waits; `run` until `stop`. Only the process that
+    holds the lock projects.
 
     `superseded` says why `run` ended by itself: the live read models are of another program's version, which goes on
     with them.

@@ -24,8 +24,9 @@ from api.http_server import HttpServer
 from api.settings import Settings
 from application.commands.accounts import create_token, create_user
 from application.policies.engine import PolicyEngine
-from projections.awaited import CHANNEL as AWAITED
+from application.ports.jobs import NONE_KNOWN
 from domain.event import Cause
+from projections.awaited import CHANNEL as AWAITED
 
 T = TypeVar("T")
 PROPOSAL = "P-OWN"
@@ -46,7 +47,11 @@ class CarryingJobs:
         self._timers: list[threading.Timer] = []
         self._closed = False
 
-    def nudge(self, transfers: Sequence[tuple[str, datetime | None]]) -> None:
+    def nudge(
+        self,
+        transfers: Sequence[tuple[str, datetime | None]],
+        sizes: Mapping[str, int] = NONE_KNOWN,
+    ) -> None:
         self._plan(lambda transfer: self.carry(transfer), transfers)
 
     def nudge_notices(self, notices: Sequence[tuple[str, datetime | None]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from dropbox import files
@@ -68,6 +69,9 @@ class DropboxDestination:
         if arrived is None:
             self._reach()
         return arrived
+
+    def expect(self, uploads: Sequence[Upload]) -> None:
+        """See the port. Nothing is asked beforehand here."""
 
     def begin(self, upload: Upload, resume: Session | None) -> Session:
         """See the port. Raises GiveUp when another file is there."""

@@ -70,6 +70,9 @@ class FolderDestination:
         """See the port. A folder keeps no checksums: reads and hashes the whole file."""
         return self.find(upload)
 
+    def expect(self, uploads: Sequence[Upload]) -> None:
+        """See the port. Nothing is asked beforehand here."""
+
     def begin(self, upload: Upload, resume: Session | None) -> Session:
         """See the port. Goes on from the last whole chunk of the hidden file, whatever `resume` says of it."""
         with self._parent(upload) as (directory, _):

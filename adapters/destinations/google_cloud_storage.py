@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import Any, assert_never
@@ -84,6 +84,9 @@ class GcsDestination:
         if arrived is None:
             self._reach_bucket()
         return arrived
+
+    def expect(self, uploads: Sequence[Upload]) -> None:
+        """See the port. Nothing is asked beforehand here."""
 
     def begin(self, upload: Upload, resume: Session | None) -> Session:
         """See the port. Raises GiveUp when another object is there and the provider says so this early."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, assert_never
 
@@ -12,7 +13,8 @@ from adapters.destinations.folder_ids import FolderIds
 from adapters.destinations.google_answers import QUANTUM, Confirmed, Finished, Lost, Progress, Taken
 from adapters.destinations.google_drive_account import DriveAccount
 from adapters.destinations.google_drive_errors import classified, is_status
-from adapters.destinations.google_drive_folders import FOLDER, DriveFolders, quoted
+from adapters.destinations.google_drive_folders import DriveFolders
+from adapters.destinations.google_drive_names import DriveNames
 from adapters.destinations.google_drive_uploads import FIELDS, DriveUploads
 from adapters.destinations.hash_match import settled, verify
 from application.ports.destination import Arrived, Check, Session, Upload
@@ -46,6 +48,7 @@ class DriveDestination:
         self.chunk_size = chunk_size
         self._account = account
         self._folders = DriveFolders(account, folder_ids, config_id)
+        self._names = DriveNames(account, self._folders)
         self._uploads = DriveUploads(account)
         self._probe_folder = probe_folder
         self._finished: dict[str, Arrived] = {}
@@ -57,9 +60,7 @@ class DriveDestination:
     def find(self, upload: Upload) -> Arrived | None:
         """See the port. Of several files with the name, one that is equal is the answer."""
         with classified():
-            found = self._named(upload)
-        arrived = [_arrived(upload, one) for one in found]
-        return next((one for one in arrived if _equal(upload, one)), arrived[0] if arrived else None)
+            return _best(upload, self._names.now(upload))
 
     def look(self, upload: Upload, remote_id: str) -> Arrived | None:
         """See the port. By its id, so that it may have been moved or renamed; else by its name, for somebody may have
@@ -70,12 +71,16 @@ class DriveDestination:
             return _arrived(upload, found)
         return self.find(upload)
 
+    def expect(self, uploads: Sequence[Upload]) -> None:
+        """See the port. Their names are looked for at once."""
+        self._names.expect(uploads)
+
     def begin(self, upload: Upload, resume: Session | None) -> Session:
         """See the port. Raises GiveUp when another file is there."""
         with classified():
             if resume is not None and (known := resume.state.get("id")):
                 return self._resumed(upload, resume, known)
-            there = self.find(upload)
+            there = _best(upload, self._names.begun(upload))
             if there is not None:
                 return _found(upload, there)
             return self._started(upload, self._account.new_id())
@@ -116,7 +121,7 @@ class DriveDestination:
             if arrived is None:
                 raise RetryLater("Google Drive does not know the upload any more; it begins anew.")
             self._must_be_ours(upload, arrived)
-            at_once = made is not None and not session.state.get("url")
+            at_once = made is not None and not session.state.get("url") and self._names.lately(upload)
             return arrived if at_once or session.state.get("found") else self._alone(upload, arrived)
 
     def remove(self, arrived: Arrived) -> None:
@@ -204,21 +209,6 @@ class DriveDestination:
         found = self._by_id(file_id)
         return _arrived(upload, found) if found else None
 
-    def _named(self, upload: Upload) -> list[dict[str, Any]]:
-        folder, name = upload.path.rsplit("/", 1)
-        parent = self._folders.find(folder)
-        if parent is None:
-            return []
-        query = f"name = '{quoted(name)}' and '{parent}' in parents and mimeType != '{FOLDER}' and trashed = false"
-        answer = (
-            self._account.files
-            .list(q=query, fields=f"files({FIELDS})", spaces="drive", orderBy="createdTime",
-                  supportsAllDrives=True, includeItemsFromAllDrives=True)
-            .execute()
-        )  # fmt: skip
-        found: list[dict[str, Any]] = answer["files"]
-        return found
-
     def _must_be_ours(self, upload: Upload, arrived: Arrived) -> None:
         """What was sent differs from what arrived: it is taken away again. Raises ChecksumMismatch."""
         try:
@@ -231,11 +221,17 @@ class DriveDestination:
     def _alone(self, upload: Upload, arrived: Arrived) -> Arrived:
         """Had another file of that name come during a long upload, or between an attempt that made ours without our
         hearing of it and this one, ours makes way. Raises GiveUp when it differs."""
-        others = [one for one in self._named(upload) if one["id"] != arrived.remote_id]
+        others = [one for one in self._names.now(upload) if one["id"] != arrived.remote_id]
         if not others:
             return arrived
         self.remove(arrived)
         return settled(upload, _arrived(upload, others[0]))
+
+
+def _best(upload: Upload, found: Sequence[Any]) -> Arrived | None:
+    """Of several files with the upload's name, one that is equal."""
+    arrived = [_arrived(upload, one) for one in found]
+    return next((one for one in arrived if _equal(upload, one)), arrived[0] if arrived else None)
 
 
 def _found(upload: Upload, there: Arrived) -> Session:

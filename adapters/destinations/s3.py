@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import google_crc32c
@@ -82,6 +82,9 @@ class S3Destination:
             if arrived is None and self._is_there(upload.path):
                 raise RetryLater("The S3 service refused to tell of a file that it gives out.")
             return arrived
+
+    def expect(self, uploads: Sequence[Upload]) -> None:
+        """See the port. Nothing is asked beforehand here."""
 
     def begin(self, upload: Upload, resume: Session | None) -> Session:
         """See the port. Raises GiveUp when another object is there."""

@@ -17,7 +17,7 @@ from adapters.event_store.reaching import reaching
 from adapters.event_store.recorder import COLUMNS, StarferryRecorder, open_datastore
 from application.ports.event_log import Batch as ReadBatch
 from application.ports.event_log import Commit
-from domain.errors import Conflict, RetryLater
+from domain.errors import Conflict, RetryLater, StarferryError
 from domain.event import Recorded
 
 T = TypeVar("T")
@@ -65,13 +65,20 @@ class PostgresEventLog:
 
     def append(self, commit: Commit) -> int:
         """See EventLog.append."""
-        batch = Batch()
-        batch.add(self.mapper.stored_commit(commit), commit)
+        (result,) = self.append_all([commit])
+        if isinstance(result, StarferryError):
+            raise result
+        return result
 
-        def work() -> int:
+    def append_all(self, commits: Sequence[Commit]) -> list[int | StarferryError]:
+        """See EventLog.append_all."""
+        batch = Batch()
+        for commit in commits:
+            batch.add(self.mapper.stored_commit(commit), commit)
+
+        def work() -> list[int | StarferryError]:
             with self.datastore.get_connection() as connection:
-                (position,) = _store(connection, batch)
-            return position
+                return _store(connection, batch)
 
         return self._reach(work)
 
@@ -93,7 +100,9 @@ class PostgresEventLog:
                     return
                 with connection.transaction():
                     move(connection, _MOVE)
-                    _store(connection, batch)
+                    refused = [one for one in _store(connection, batch) if isinstance(one, StarferryError)]
+                    if refused:
+                        raise refused[0]
 
         self._reach(work)
 
@@ -181,13 +190,8 @@ class PostgresEventLog:
             return work()
 
 
-def _store(connection: psycopg.Connection[Any], batch: Batch) -> list[int]:
+def _store(connection: psycopg.Connection[Any], batch: Batch) -> list[int | StarferryError]:
     cursor = connection.cursor(row_factory=tuple_row)
     row = cursor.execute(STATEMENT, batch.parameters(), prepare=True).fetchone()
     assert row is not None
-    positions = []
-    for result in batch.results(*row):
-        if not isinstance(result, int):
-            raise result
-        positions.append(result)
-    return positions
+    return batch.results(*row)

@@ -10,7 +10,7 @@ from eventsourcing.persistence import Notification
 from adapters.event_store.append import already_there, conflict, required_versions
 from adapters.event_store.mapper import EventMapper, StoredRow
 from application.ports.event_log import Batch, Commit
-from domain.errors import Conflict
+from domain.errors import AlreadyExists, Conflict, StarferryError, StreamConflict
 from domain.event import Recorded
 
 
@@ -34,6 +34,10 @@ class MemoryEventLog:
         with self._lock:
             self._store(commit, stored)
             return len(self._events)
+
+    def append_all(self, commits: Sequence[Commit]) -> list[int | StarferryError]:
+        """See EventLog.append_all."""
+        return [self._result(commit) for commit in commits]
 
     def append_tracked(self, commits: Sequence[Commit], consumer: str, position: int) -> None:
         """See EventLog.append_tracked."""
@@ -96,6 +100,12 @@ class MemoryEventLog:
         """See EventLog.enter."""
         with self._lock:
             self._checkpoints.setdefault(consumer, len(self._events))
+
+    def _result(self, commit: Commit) -> int | StarferryError:
+        try:
+            return self.append(commit)
+        except (StreamConflict, AlreadyExists) as error:
+            return error
 
     def _store(self, commit: Commit, stored: Sequence[StoredRow]) -> None:
         """Check all that could refuse the commit, then change all. In the order of `starferry.append`: of several

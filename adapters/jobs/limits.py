@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -15,7 +15,7 @@ from psycopg_pool import ConnectionPool
 from adapters.event_store.reaching import reaching
 from adapters.jobs.lock_session import lock_session
 from adapters.jobs.waiting import WaitingTransfers
-from application.fair_share import may_begin
+from application.fair_share import TOGETHER, TOGETHER_BYTES, may_begin, sharers
 from application.ports.limits import Berth
 
 logger = structlog.get_logger()
@@ -102,10 +102,10 @@ class PostgresLimits:
                 return
             after = found[-1]
 
-    def first(self, storage_config: str) -> str | None:
+    def first(self, storage_config: str, *, together: bool) -> Sequence[str]:
         """See Limits."""
         self._turn = storage_config
-        return self._waiting.first(storage_config)
+        return self._waiting.take(storage_config, TOGETHER if together else 1, TOGETHER_BYTES, sharers(self._places))
 
     def reserve(self, storage_config: str, size: int, bytes_per_second: int) -> float:
         """See Limits. By the database's clock, which all workers share."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from psycopg_pool import ConnectionPool
 
 from adapters.jobs.waiting import WaitingTransfers
 from adapters.postgres.migrate import LOCK
+from application.ports.jobs import NONE_KNOWN
 from domain.errors import RetryLater
 from domain.transfers import destination_of
 
@@ -61,7 +62,7 @@ class PostgresJobs:
         """Give the connections back."""
         self._app.close()
 
-    def nudge(self, transfers: Sequence[tuple[str, datetime | None]]) -> None:
+    def nudge(self, transfers: Sequence[tuple[str, datetime | None]], sizes: Mapping[str, int] = NONE_KNOWN) -> None:
         """See Jobs.nudge."""
         due: dict[str, tuple[str, datetime | None]] = {}
         for transfer, at in transfers:
@@ -69,7 +70,7 @@ class PostgresJobs:
             if known is None or (known[1] is not None and (at is None or at < known[1])):
                 due[transfer] = (destination_of(transfer), at)
         if due:
-            self._waiting.put(due)
+            self._waiting.put(due, sizes)
 
     def nudge_notices(self, notices: Sequence[tuple[str, datetime | None]]) -> None:
         """See NoticeJobs.nudge_notices."""

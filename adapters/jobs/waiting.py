@@ -13,6 +13,7 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from adapters.event_store.reaching import reaching
+from application.ports.jobs import NONE_KNOWN
 
 T = TypeVar("T")
 
@@ -22,9 +23,9 @@ CHANNEL = "starferry_waiting"
 # set_config makes a commit that doesn't wait for the disk; the commit of events that follows waits for both.
 _PUT = f"""
 WITH put AS (
-    INSERT INTO starferry.waiting_transfer AS w (transfer, storage_config, due_at)
-    SELECT transfer, storage_config, coalesce(due_at, now())
-    FROM unnest(%s::text[], %s::text[], %s::timestamptz[]) AS new (transfer, storage_config, due_at)
+    INSERT INTO starferry.waiting_transfer AS w (transfer, storage_config, due_at, size)
+    SELECT transfer, storage_config, coalesce(due_at, now()), size
+    FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::bigint[]) AS new (transfer, storage_config, due_at, size)
     WHERE set_config('synchronous_commit', 'off', true) IS NOT NULL
     ON CONFLICT (transfer) DO UPDATE SET due_at = excluded.due_at WHERE w.due_at > excluded.due_at
     RETURNING due_at
@@ -43,13 +44,15 @@ class WaitingTransfers:
     def __init__(self, pool: ConnectionPool[Any]) -> None:
         self._pool = pool
 
-    def put(self, transfers: Mapping[str, tuple[str, datetime | None]]) -> None:
+    def put(self, transfers: Mapping[str, tuple[str, datetime | None]], sizes: Mapping[str, int] = NONE_KNOWN) -> None:
         """Each transfer waits for its destination from the time given (UTC) on, or from now on; one that waits already
-        does so from the earlier of both. Whoever listens is told of those that are due."""
+        does so from the earlier of both. Whoever listens is told of those that are due. `sizes` are the bytes of those
+        of which that is known."""
         values = (
             list(transfers),
             [destination for destination, _ in transfers.values()],
             [at for _, at in transfers.values()],
+            [sizes.get(transfer) for transfer in transfers],
         )
         self._ask(lambda connection: connection.execute(_PUT.encode(), values))
 
@@ -64,11 +67,16 @@ class WaitingTransfers:
         rows = self._ask(lambda connection: connection.execute(statement, (turn, after, most)).fetchall())
         return [row[0] for row in rows]
 
-    def first(self, storage_config: str) -> str | None:
-        """See Limits.first."""
-        statement = "SELECT starferry.take_waiting(%s)"
-        row = self._ask(lambda connection: connection.execute(statement, (storage_config,)).fetchone())
-        return str(row[0]) if row and row[0] is not None else None
+    def take(self, storage_config: str, most: int, most_bytes: int, sharers: int) -> Sequence[str]:
+        """The transfer that has been due longest for this destination, and those that follow, up to `most` with so
+        many bytes in all, and no more than an even share for so many `sharers`. They don't wait any more. Empty
+        without one."""
+        statement, values = (
+            "SELECT starferry.take_together(%s, %s, %s, %s)",
+            (storage_config, most, most_bytes, sharers),
+        )
+        rows = self._ask(lambda connection: connection.execute(statement, values).fetchall())
+        return [row[0] for row in rows]
 
     def _ask(self, ask: Callable[[psycopg.Connection[Any]], T]) -> T:
         with reaching(), self._pool.connection() as connection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
@@ -43,6 +43,10 @@ class MemoryVault:
             known.version = version
             return version
 
+    def put_each(self, secrets: Mapping[str, Mapping[str, str]]) -> None:
+        for owner, theirs in secrets.items():
+            self.put(owner, theirs)
+
     def get(self, owner: str) -> dict[str, str]:
         with self._lock:
             known = self._owned.get(owner)
@@ -61,6 +65,10 @@ class MemoryVault:
     def shred(self, owner: str) -> None:
         with self._lock:
             self._owned.pop(owner, None)
+
+    def shred_each(self, owners: Collection[str]) -> None:
+        for owner in owners:
+            self.shred(owner)
 
     def check(self) -> None:
         """Raises Misconfigured when the master keys can't open what is stored."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -27,11 +27,16 @@ _SEALED = (
 _PUT_FIRST = """
 WITH made AS (
     INSERT INTO vault.data_key (owner, master_key_id, wrapped, version)
-    VALUES (%(owner)s, %(master_key_id)s, %(wrapped)s, 1) ON CONFLICT DO NOTHING RETURNING owner
+    SELECT owner, %(master_key_id)s, wrapped, 1
+    FROM unnest(%(owners)s::text[], %(wrapped)s::bytea[]) AS one (owner, wrapped)
+    ON CONFLICT DO NOTHING RETURNING owner
+), sealed AS (
+    INSERT INTO vault.secret (owner, field, version, nonce, ciphertext)
+    SELECT one.owner, one.field, 1, one.nonce, one.ciphertext
+    FROM unnest(%(of)s::text[], %(fields)s::text[], %(nonces)s::bytea[], %(ciphertexts)s::bytea[])
+        AS one (owner, field, nonce, ciphertext) JOIN made USING (owner)
 )
-INSERT INTO vault.secret (owner, field, version, nonce, ciphertext)
-SELECT made.owner, one.field, 1, one.nonce, one.ciphertext
-FROM made, unnest(%(fields)s::text[], %(nonces)s::bytea[], %(ciphertexts)s::bytea[]) AS one (field, nonce, ciphertext)
+SELECT owner FROM made
 """
 
 
@@ -51,7 +56,7 @@ class PostgresVault:
         Raises InvalidInput for text that can't be kept, Misconfigured when the master key is missing.
         """
         check_names(owner, secrets)
-        if secrets and self._put_first(owner, secrets):
+        if secrets and self._put_first({owner: secrets}):
             return 1
         with self._transaction() as cursor:
             if not secrets:
@@ -69,20 +74,33 @@ class PostgresVault:
             )
             return version
 
-    def _put_first(self, owner: str, secrets: Mapping[str, str]) -> bool:
-        """Those of an owner who has none yet, in one round trip; false when there are some already."""
-        newest, data_key = self._keyring.newest, DataKey.new(owner)
-        sealed = seal_all(data_key, 1, secrets)
+    def put_each(self, secrets: Mapping[str, Mapping[str, str]]) -> None:
+        """As the port says. Raises as `put`."""
+        for owner, theirs in secrets.items():
+            check_names(owner, theirs)
+        wanted = {owner: secrets[owner] for owner in sorted(secrets) if secrets[owner]}
+        made = self._put_first(wanted) if wanted else frozenset()
+        for owner in wanted.keys() - made:
+            self.put(owner, wanted[owner])
+
+    def _put_first(self, secrets: Mapping[str, Mapping[str, str]]) -> frozenset[str]:
+        """Those of owners who have none yet, in one round trip; which owners these were. In an order that all keep to,
+        so that nobody waits for somebody who waits for them."""
+        newest, data_keys = self._keyring.newest, {owner: DataKey.new(owner) for owner in sorted(secrets)}
+        sealed = [
+            (owner, one) for owner, data_key in data_keys.items() for one in seal_all(data_key, 1, secrets[owner])
+        ]
         values = {
-            "owner": owner,
             "master_key_id": newest.id,
-            "wrapped": newest.wrap(data_key),
-            "fields": [one.field for one in sealed],
-            "nonces": [one.nonce for one in sealed],
-            "ciphertexts": [one.ciphertext for one in sealed],
+            "owners": list(data_keys),
+            "wrapped": [newest.wrap(data_key) for data_key in data_keys.values()],
+            "of": [owner for owner, _ in sealed],
+            "fields": [one.field for _, one in sealed],
+            "nonces": [one.nonce for _, one in sealed],
+            "ciphertexts": [one.ciphertext for _, one in sealed],
         }
         with self._one_statement() as cursor:
-            return cursor.execute(_PUT_FIRST, values).rowcount > 0
+            return frozenset(owner for (owner,) in cursor.execute(_PUT_FIRST, values).fetchall())
 
     def get(self, owner: str) -> dict[str, str]:
         """As the port says. Raises GiveUp too, for a secret that was altered or moved in the database."""
@@ -110,8 +128,12 @@ class PostgresVault:
 
     def shred(self, owner: str) -> None:
         """Remove the owner's data key, and its secrets with it."""
+        self.shred_each([owner])
+
+    def shred_each(self, owners: Collection[str]) -> None:
+        """Remove the owners' data keys, and their secrets with them."""
         with self._one_statement() as cursor:
-            cursor.execute("DELETE FROM vault.data_key WHERE owner = %s", (owner,))
+            cursor.execute("DELETE FROM vault.data_key WHERE owner = ANY(%s)", (list(owners),))
 
     def check(self) -> None:
         """Open one data key of every master key in use: asked at the start; changes nothing.

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from application.policies.notify_webhooks import requests_of
 from application.ports.clock import Clock
 from application.ports.event_log import EventLog
 from application.ports.mail import Complaint, DigestBook, MailLookup
 from application.ports.webhooks import NoticeJobs
 from application.transfer_news import news_of
+from application.transfer_requests import requests_of
 from domain.event import Recorded
 from domain.transfers import TransferFailed, TransferHeld
 

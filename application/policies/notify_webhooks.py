@@ -13,9 +13,9 @@ from application.ports.clock import Clock
 from application.ports.event_log import EventLog
 from application.ports.webhooks import Delivery, DeliveryBook, NoticeJobs, Subscriber, WebhookLookup
 from application.transfer_news import TOPICS, News, news_of
+from application.transfer_requests import requests_of
 from application.webhook_message import body_of, wants
 from domain.event import Recorded
-from domain.transfers import TransferRequested
 
 
 class NotifyWebhooks:
@@ -53,16 +53,6 @@ class NotifyWebhooks:
         if deliveries:
             self._book.add(deliveries, self._clock.now())
             self._jobs.nudge_notices([(delivery.id, None) for delivery in deliveries])
-
-
-def requests_of(log: EventLog, events: Sequence[Recorded]) -> dict[str, TransferRequested]:
-    """The requests of these events' transfers, by stream."""
-    found = log.load_many(sorted({recorded.stream for recorded in events}))
-    requests = {}
-    for stream, history in found.items():
-        assert isinstance(history[0].event, TransferRequested)
-        requests[stream] = history[0].event
-    return requests
 
 
 def _hears(subscriber: Subscriber, news: News) -> bool:

@@ -9,7 +9,7 @@ switches off its SDK's own retries: the transfer's schedule decides.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -78,6 +78,11 @@ class Destination(Protocol):
         """What is there now of a copy that was delivered as `remote_id`; None when it is gone, or in the bin. Asks for
         the provider's own checksum, so that nothing is fetched. `upload` may have hashes that are empty: unknown.
         A destination that can't be reached at all is an error, not a missing copy."""
+        ...
+
+    def expect(self, uploads: Sequence[Upload]) -> None:
+        """These are about to begin, each with `begin`: what would have to be asked for each of them may be asked for
+        all at once. Nothing is made by it, and it never raises; whether they do begin is still open."""
         ...
 
     def begin(self, upload: Upload, resume: Session | None) -> Session:

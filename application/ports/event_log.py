@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from domain.errors import StarferryError
 from domain.event import Cause, Event, Recorded
 
 
@@ -50,6 +51,11 @@ class EventLog(Protocol):
         Raises StreamConflict when a write or guard isn't at its expected version, AlreadyExists when a claim is
         taken, RetryLater when the database can't be reached. After RetryLater the commit may or may not be stored.
         """
+        ...
+
+    def append_all(self, commits: Sequence[Commit]) -> list[int | StarferryError]:
+        """Store each commit that can be stored, in one trip: for each the position of its last event, or StreamConflict
+        or AlreadyExists when it was refused. Raises RetryLater as `append` does, for all of them."""
         ...
 
     def append_tracked(self, commits: Sequence[Commit], consumer: str, position: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -43,8 +43,11 @@ class Limits(Protocol):
         here come first."""
         ...
 
-    def first(self, storage_config: str) -> str | None:
-        """The transfer that has been due longest for this destination; it doesn't wait any more. None without one."""
+    def first(self, storage_config: str, *, together: bool) -> Sequence[str]:
+        """The transfer that has been due longest for this destination; it doesn't wait any more. Empty without one.
+
+        With `together` more that follow it, when all are small, and when so many wait that nobody who could carry some
+        of them at the same time is left without (application/fair_share.py)."""
         ...
 
     def reserve(self, storage_config: str, size: int, bytes_per_second: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 
@@ -12,6 +12,10 @@ class Vault(Protocol):
     def put(self, owner: str, secrets: Mapping[str, str]) -> int:
         """Store or replace the named secrets of `owner` (a storage configuration's id, or `upload:<transfer>`);
         others of the same owner stay. Returns the owner's new secret version, counting from 1."""
+        ...
+
+    def put_each(self, secrets: Mapping[str, Mapping[str, str]]) -> None:
+        """The same for several owners, in one trip when they have none yet. What fails may have been done for some."""
         ...
 
     def get(self, owner: str) -> dict[str, str]:
@@ -29,4 +33,8 @@ class Vault(Protocol):
 
     def shred(self, owner: str) -> None:
         """Destroy the owner's data key and secrets for good; nobody can read them any more."""
+        ...
+
+    def shred_each(self, owners: Collection[str]) -> None:
+        """The same for several owners, in one trip."""
         ...

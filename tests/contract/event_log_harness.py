@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.event_store.group_commit import GroupCommitLog
 from adapters.event_store.log import PostgresEventLog
 from application.ports.event_log import Batch, Commit, EventLog, Write
+from domain.errors import StarferryError
 from domain.event import Cause, Event, Recorded
 from domain.transfers import TransferHeld
 
@@ -64,6 +65,9 @@ class Facade:
 
     def append(self, commit: Commit) -> int:
         return self.run(self.log.append(commit))
+
+    def append_all(self, commits: Sequence[Commit]) -> list[int | StarferryError]:
+        return self._beside.append_all(commits)
 
     def load(self, stream: str) -> Sequence[Recorded]:
         return self.run(self.log.load(stream))

@@ -146,6 +146,31 @@ def test_different_bytes_already_there_are_never_replaced(
     assert harness.unfinished() == 0
 
 
+def test_of_several_that_are_expected_each_meets_what_is_there(harness: Harness, destination: Destination) -> None:
+    paths = ["/a/equal.fits", "/a/different.fits", "/a/new.fits", "/b/equal.fits", "/a/it's α, 100%.fits"]
+    data = {path: content(100 + number) for number, path in enumerate(paths)}
+    harness.place("/a/equal.fits", data["/a/equal.fits"])
+    harness.place("/a/different.fits", b"somebody else's")
+    uploads = [upload_of(data[path], path, f"transfer-{number}") for number, path in enumerate(paths)]
+    before = harness.objects()
+    destination.expect(uploads)
+    assert harness.objects() == before
+    for upload in uploads:
+        if upload.path == "/a/different.fits":
+            with pytest.raises(GiveUp, match="Another file is already at"):
+                deliver(destination, upload, data[upload.path])
+        else:
+            verify(upload, deliver(destination, upload, data[upload.path]))
+    assert harness.objects() == {**data, "/a/different.fits": b"somebody else's"}
+    assert harness.unfinished() == 0
+
+
+@pytest.mark.parametrize("trouble", ["break_credentials", "break_destination"])
+def test_expecting_something_never_fails(harness: Harness, destination: Destination, trouble: str) -> None:
+    getattr(harness, trouble)()
+    destination.expect([upload_of(content(10), f"/a/{number}.fits", f"transfer-{number}") for number in range(3)])
+
+
 def test_different_bytes_that_come_during_the_upload_are_never_replaced(
     harness: Harness, destination: Destination
 ) -> None:

@@ -292,6 +292,30 @@ class TestGuards:
                 assert sorted(threads.map(race, [x, y], [y, x])) == [False, True]
 
 
+class TestSeveralAtATime:
+    def test_each_stands_by_itself(self, log: EventLog) -> None:
+        log.append(commit(write("b", 0, "old"), claims=["taken"]))
+        first, conflict, taken, last = log.append_all(
+            [
+                commit(write("a", 0, "x", "y")),
+                commit(write("b", 0, "late"), claims=["unused"]),
+                commit(write("c", 0, "z"), claims=["taken"]),
+                commit(write("b", 1, "next"), guards=[("a", 2)]),
+            ]
+        )
+        assert isinstance(conflict, StreamConflict)
+        assert isinstance(taken, AlreadyExists)
+        assert taken.taken == ("taken",)
+        events = log.read(0, 10).events
+        assert texts(events) == ["old", "x", "y", "next"]
+        assert [first, last] == [events[2].position, events[3].position]
+        assert log.claimed(["unused"]) == frozenset()
+
+    def test_none_are_nothing(self, log: EventLog) -> None:
+        assert log.append_all([]) == []
+        assert log.head() == 0
+
+
 class TestTrackedAppends:
     def test_events_and_checkpoint_move_together(self, log: EventLog) -> None:
         log.append_tracked([commit(write("a", 0, "x")), commit(write("b", 0, "y"), claims=["c"])], "policy", 7)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from psycopg_pool import ConnectionPool
 
+from adapters.destinations import google_drive_names
 from adapters.destinations.folder_ids import FolderIds, MemoryFolderIds, PostgresFolderIds
 from adapters.destinations.google_drive import DriveDestination
 from adapters.destinations.hash_match import verify
@@ -21,6 +22,7 @@ from application.ports.destination import Destination, Session
 from domain.errors import DestinationPaused, GiveUp, Misconfigured, NeedsAuthorization, RetryLater
 from tests.contract.destination_harness import content, deliver, raised_text, send, upload_of
 from tests.contract.google_drive_harness import EMAIL, DriveHarness
+from tests.emulators.faults import Fault
 from tests.emulators.google_drive_store import FOLDER
 
 PATH = "/M31/image_001.fits"
@@ -327,3 +329,61 @@ def test_s60_a_copy_in_the_trash_is_missing_and_one_that_was_moved_is_not(
     assert destination.look(upload, arrived.remote_id) == arrived
     store.run("UPDATE files SET trashed = 1 WHERE id = ?", arrived.remote_id)
     assert destination.look(upload, arrived.remote_id) is None
+
+
+NAMES = r"files\?q=.*name.*mimeType\+%21%3D"
+"""Questions for files, not for folders."""
+THREE = [upload_of(SMALL, f"/M31/image_{number}.fits", f"transfer-{number}") for number in range(3)]
+
+
+def asked(harness: DriveHarness) -> int:
+    return len(harness.drive.requests("GET", NAMES))
+
+
+def test_the_names_of_several_are_asked_for_at_once(harness: DriveHarness, destination: Destination) -> None:
+    deliver(destination, SMALL_UPLOAD, SMALL)  # makes the folder
+    before = asked(harness)
+    destination.expect(THREE)
+    assert asked(harness) == before + 1
+    for upload in THREE:
+        deliver(destination, upload, SMALL)
+    assert asked(harness) == before + 1
+    assert len(harness.objects()) == 4
+
+
+def test_what_was_asked_too_long_ago_is_asked_again_and_ours_makes_way_for_what_came_meanwhile(
+    harness: DriveHarness, destination: Destination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(google_drive_names, "FRESH_SECONDS", -1.0)
+    destination.expect(THREE)
+    harness.place(THREE[0].path, b"somebody else's")
+    with pytest.raises(GiveUp):
+        destination.begin(THREE[0], None)
+    session = destination.begin(THREE[1], None)
+    harness.place(THREE[1].path, b"somebody else's")
+    with pytest.raises(GiveUp):
+        destination.finish(THREE[1], send(destination, THREE[1], SMALL, session))
+    assert harness.objects() == {upload.path: b"somebody else's" for upload in THREE[:2]}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Fault(path=NAMES, status=500),
+        Fault(path=NAMES, close="before"),
+        Fault(path=NAMES, status=200, headers=JSON, body='{"files": [], "nextPageToken": "more"}'),
+        Fault(path=NAMES, status=200, headers=JSON, body='{"files": [{"id": "1", "name": "Image 0", "size": "1"}]}'),
+    ],
+    ids=["refused", "cut", "too many", "names that are compared otherwise"],
+)
+def test_what_cannot_be_said_of_several_is_asked_for_each(
+    harness: DriveHarness, destination: Destination, answer: Fault
+) -> None:
+    harness.place(THREE[0].path, b"somebody else's")
+    harness.drive.server.faults.add(answer)
+    destination.expect(THREE)
+    with pytest.raises(GiveUp):
+        deliver(destination, THREE[0], SMALL)
+    deliver(destination, THREE[1], SMALL)
+    assert answer.seen
+    assert harness.objects() == {THREE[0].path: b"somebody else's", THREE[1].path: SMALL}

@@ -105,6 +105,31 @@ def test_an_unknown_owner_has_no_secrets(vault: Vault) -> None:
     assert vault.names("cfg-1") == frozenset()
 
 
+def test_several_owners_secrets_are_put_and_shredded_at_once(vault: Vault) -> None:
+    vault.put("known", {"kept": "k", "replaced": "old"})
+    wanted = {"known": {"replaced": "new"}, "new": SECRETS, "another": {"name": "a"}, "without": {}}
+    vault.put_each(wanted)
+    assert {owner: vault.get(owner) for owner in wanted} == {
+        "known": {"kept": "k", "replaced": "new"}, "new": SECRETS, "another": {"name": "a"}, "without": {},
+    }  # fmt: skip
+    vault.shred_each(["new", "another", "never seen"])
+    assert [vault.get(owner) for owner in ("new", "another")] == [{}, {}]
+    assert vault.get("known")["kept"] == "k"
+    vault.put_each({})
+    vault.shred_each([])
+
+
+def test_two_who_put_for_the_same_owners_wait_for_each_other_and_no_longer(opener: Opener) -> None:
+    owners = [f"owner-{number}" for number in range(20)]
+
+    def put(names: list[str]) -> None:
+        opener(OLD).put_each({name: {"of": names[0]} for name in names})
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(put, [owners, owners[::-1]]))
+    assert {opener(OLD).get(owner)["of"] for owner in owners} <= {owners[0], owners[-1]}
+
+
 def test_a_put_replaces_what_it_names_and_leaves_the_rest(vault: Vault) -> None:
     vault.put("cfg-1", {"client_id": "a", "client_secret": "b"})
     assert vault.put("cfg-1", {"client_secret": "c", "refresh_token": "d"}) == 2

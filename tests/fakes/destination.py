@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from application.ports.destination import Arrived, Check, Session, Upload
@@ -50,6 +50,10 @@ class ScriptedDestination:
         self._met("look")
         data = self.objects.get(upload.path)
         return None if data is None else self._arrived(upload.path, data)
+
+    def expect(self, uploads: Sequence[Upload]) -> None:
+        """See Destination: written down."""
+        self.calls.append(f"expect {len(uploads)}")
 
     def begin(self, upload: Upload, resume: Session | None) -> Session:
         """See Destination."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import BinaryIO
@@ -59,6 +59,11 @@ class OpenVault:
         self.secrets.setdefault(owner, {}).update(secrets)
         return 1
 
+    def put_each(self, secrets: Mapping[str, Mapping[str, str]]) -> None:
+        """See Vault.put_each."""
+        for owner, theirs in secrets.items():
+            self.put(owner, theirs)
+
     def get(self, owner: str) -> dict[str, str]:
         """See Vault.get."""
         return dict(self.secrets.get(owner, {}))
@@ -70,3 +75,8 @@ class OpenVault:
     def shred(self, owner: str) -> None:
         """See Vault.shred."""
         self.secrets.pop(owner, None)
+
+    def shred_each(self, owners: Collection[str]) -> None:
+        """See Vault.shred_each."""
+        for owner in owners:
+            self.shred(owner)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from application.ports.jobs import NONE_KNOWN
 from domain.event import Recorded
 
 
 class ListedJobs:
-    """Implements Jobs: keeps the nudges."""
+    """Implements Jobs: keeps the nudges, and the sizes that are known."""
 
     def __init__(self) -> None:
         self.nudges: list[tuple[str, datetime | None]] = []
+        self.sizes: dict[str, int] = {}
 
-    def nudge(self, transfers: Sequence[tuple[str, datetime | None]]) -> None:
+    def nudge(self, transfers: Sequence[tuple[str, datetime | None]], sizes: Mapping[str, int] = NONE_KNOWN) -> None:
         """See Jobs.nudge."""
         self.nudges.extend(transfers)
+        self.sizes.update(sizes)
 
 
 class ListedDeadLetters:

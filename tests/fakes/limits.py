@@ -16,6 +16,7 @@ class CountedLimits:
 
     def __init__(self, places: int = 8) -> None:
         self.places = places
+        self.together = 1
         self.running: Counter[str] = Counter()
         self.parked: list[tuple[str, str]] = []
         self.later: list[tuple[str, str, float]] = []
@@ -52,12 +53,11 @@ class CountedLimits:
         """See Limits.waiting."""
         return sorted(dict.fromkeys(config for config, _ in self.parked), key=lambda config: self.running[config])
 
-    def first(self, storage_config: str) -> str | None:
-        """See Limits.first."""
-        found = next((one for one in self.parked if one[0] == storage_config), None)
-        if found is not None:
-            self.parked.remove(found)
-        return found[1] if found else None
+    def first(self, storage_config: str, *, together: bool) -> Sequence[str]:
+        """See Limits.first: as many together as `together` says."""
+        found = [one for one in self.parked if one[0] == storage_config][: self.together if together else 1]
+        self.parked = [one for one in self.parked if one not in found]
+        return [transfer for _, transfer in found]
 
     def reserve(self, storage_config: str, size: int, bytes_per_second: int) -> float:
         """See Limits.reserve: the answer is what `seconds` says."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from psycopg_pool import ConnectionPool
 
 from adapters.jobs.limits import WINDOW, PostgresLimits
 from adapters.jobs.waiting import CHANNEL, WaitingTransfers
+from application.fair_share import TOGETHER_BYTES
 from application.ports.limits import Berth
 from domain.errors import RetryLater
 from tests.site import eventually
@@ -42,6 +44,14 @@ def waiting(database: str) -> Iterator[WaitingTransfers]:
     """What those who nudge have."""
     with ConnectionPool(database, min_size=1, kwargs={"autocommit": True}) as pool:
         yield WaitingTransfers(pool)
+
+
+def alone(limits: PostgresLimits, storage_config: str) -> Sequence[str]:
+    return limits.first(storage_config, together=False)
+
+
+def together(limits: PostgresLimits, storage_config: str) -> Sequence[str]:
+    return limits.first(storage_config, together=True)
 
 
 def test_s59_no_more_than_the_limit_run_at_a_time_over_all_workers(worker: Open) -> None:
@@ -128,8 +138,8 @@ def test_s59_those_who_wait_are_called_in_the_order_of_their_times_and_each_once
     for number in range(4):
         waiting.put({f"t{number}": ("a", None)})
     waiting.put({"t0": ("a", now + timedelta(hours=1)), "t3": ("a", now - timedelta(hours=1))})
-    assert [one.first("a"), two.first("a"), one.first("a"), two.first("a")] == ["t3", "t0", "t1", "t2"]
-    assert one.first("a") is None
+    assert [alone(limits, "a") for limits in (one, two, one, two)] == [["t3"], ["t0"], ["t1"], ["t2"]]
+    assert alone(one, "a") == []
 
 
 def test_what_is_not_due_waits_for_its_time_and_is_found_then(
@@ -139,10 +149,10 @@ def test_what_is_not_due_waits_for_its_time_and_is_found_then(
     waiting.put({"later": ("a", datetime.now(UTC) + timedelta(hours=1))})
     limits.put_off("b", "put off", 3600)
     limits.put_off("a", "later", 7200)
-    assert (list(limits.waiting()), limits.first("a"), limits.first("b")) == ([], None, None)
+    assert (list(limits.waiting()), alone(limits, "a"), alone(limits, "b")) == ([], [], [])
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("UPDATE starferry.waiting_transfer SET due_at = due_at - interval '61 minutes'")
-    assert (list(limits.waiting()), limits.first("a"), limits.first("b")) == (["a", "b"], "later", "put off")
+    assert (list(limits.waiting()), alone(limits, "a"), alone(limits, "b")) == (["a", "b"], ["later"], ["put off"])
 
 
 def test_s59_destinations_take_turns_and_those_with_the_fewest_running_are_called_first(
@@ -152,15 +162,60 @@ def test_s59_destinations_take_turns_and_those_with_the_fewest_running_are_calle
     assert list(limits.waiting()) == []
     waiting.put({f"{destination}{number}": (destination, None) for destination in "bac" for number in range(3)})
     assert list(limits.waiting()) == ["a", "b", "c"]
-    limits.first("a")
+    alone(limits, "a")
     assert list(limits.waiting()) == ["b", "c", "a"], "each in its turn"
-    limits.first("b")
-    limits.first("c")
+    alone(limits, "b")
+    alone(limits, "c")
     limits.take("a", None)
     assert list(limits.waiting()) == ["b", "c", "a"]
     for _ in range(4):
         limits.take("b", None)
     assert list(limits.waiting()) == ["c", "a"], "what could get no place here isn't called"
+
+
+def test_s59_small_files_are_taken_together_an_even_share_at_a_time(worker: Open, waiting: WaitingTransfers) -> None:
+    limits = worker(places=8)
+    names = [f"t{number:02d}" for number in range(70)]
+    for name in names:  # one after the other, so that they have an order
+        waiting.put({name: ("a", None)}, {name: 1000})
+    taken = []
+    while found := together(limits, "a"):
+        taken.append(found)
+    assert [name for found in taken for name in found] == names
+    assert list(map(len, taken)) == [16, 14, 10, 8, 6, 4, 3, 3, 2, 1, 1, 1, 1], "a quarter of what waits, at most 16"
+
+
+def test_files_are_taken_together_as_long_as_they_are_small_together(worker: Open, waiting: WaitingTransfers) -> None:
+    limits = worker(places=2)
+    half = TOGETHER_BYTES // 2
+    for name, size in (("a", half), ("b", half), ("c", half + 1), ("d", half), ("e", None), ("f", 1), ("g", 10**12)):
+        waiting.put({name: ("cfg", None)}, {} if size is None else {name: size})
+    assert [together(limits, "cfg") for _ in range(6)] == [["a", "b"], ["c"], ["d"], ["e"], ["f"], ["g"]]
+    assert together(limits, "cfg") == []
+
+
+def test_what_is_not_due_is_not_taken_with_the_others(worker: Open, waiting: WaitingTransfers) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    waiting.put(
+        {"now": ("a", None), "later": ("a", later), "foreign": ("b", None)}, {"now": 1, "later": 1, "foreign": 1}
+    )
+    assert together(worker(places=2), "a") == ["now"]
+
+
+def test_no_two_workers_take_the_same(worker: Open, waiting: WaitingTransfers) -> None:
+    names = [f"t{number}" for number in range(200)]
+    waiting.put(dict.fromkeys(names, ("a", None)), dict.fromkeys(names, 1))
+
+    def take(limits: PostgresLimits) -> list[str]:
+        taken: list[str] = []
+        while found := together(limits, "a"):
+            taken += found
+        return taken
+
+    with ThreadPoolExecutor(4) as threads:
+        taken = [name for mine in threads.map(take, [worker() for _ in range(4)]) for name in mine]
+    assert len(taken) == len(set(taken)) >= 190, "one that looks past another's may see none any more"
+    assert sorted([*taken, *take(worker())]) == sorted(names)
 
 
 def test_a_destination_among_very_many_gets_its_turn(worker: Open, waiting: WaitingTransfers) -> None:
@@ -170,7 +225,7 @@ def test_a_destination_among_very_many_gets_its_turn(worker: Open, waiting: Wait
     served = []
     for _ in many:
         served.append(next(iter(limits.waiting())))
-        limits.first(served[-1])
+        alone(limits, served[-1])
     assert served == many
 
 

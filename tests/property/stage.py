@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, NoReturn
 from unittest import mock
@@ -18,7 +18,7 @@ from unittest import mock
 from application.ports.destination import Destination
 from application.ports.event_log import Commit, EventLog
 from application.ports.vault import Vault
-from domain.errors import RetryLater
+from domain.errors import RetryLater, StarferryError
 from tests.emulators.faults import Fault
 
 Order = Literal["go", "cut", "lost", "500", "429", "half", "die", "die after"]
@@ -161,6 +161,10 @@ class StagedLog:
         position: int = self._worker.own("append", lambda: self._log.append(commit), _away)
         return position
 
+    def append_all(self, commits: Sequence[Commit]) -> list[int | StarferryError]:
+        results: list[int | StarferryError] = self._worker.own("append", lambda: self._log.append_all(commits), _away)
+        return results
+
 
 class StagedVault:
     """A vault as one worker has it."""
@@ -174,6 +178,12 @@ class StagedVault:
     def put(self, owner: str, secrets: Mapping[str, str]) -> int:
         version: int = self._worker.own("vault.put", lambda: self._vault.put(owner, secrets), _away)
         return version
+
+    def put_each(self, secrets: Mapping[str, Mapping[str, str]]) -> None:
+        self._worker.own("vault.put", lambda: self._vault.put_each(secrets), _away)
+
+    def shred_each(self, owners: Collection[str]) -> None:
+        self._worker.own("vault.shred", lambda: self._vault.shred_each(owners), _away)
 
     def shred(self, owner: str) -> None:
         self._worker.own("vault.shred", lambda: self._vault.shred(owner), _away)

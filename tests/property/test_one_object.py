@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from adapters.destinations.hash_match import verify
 from adapters.event_store.memory import MemoryEventLog
-from application import ferry as ferry_module
+from application import one_upload
 from application.ferry import Ferry
 from domain import transfers
 from domain.event import Event
@@ -242,7 +242,7 @@ class Play:
 @contextmanager
 def playing(provider: str, size: str) -> Iterator[Play]:
     """A play that ends well, and its outcome is checked."""
-    with mock.patch.object(ferry_module, "CHECKPOINT_BYTES", SMALL_CHUNK), _opened(provider, DATA[size]) as play:
+    with mock.patch.object(one_upload, "CHECKPOINT_BYTES", SMALL_CHUNK), _opened(provider, DATA[size]) as play:
         yield play
         play.end_well()
         play.directed = None

@@ -12,8 +12,9 @@ from unittest import mock
 
 import msgspec
 
-from application import ferry as ferry_module
+from application import one_upload
 from application.commands.storage_configs import load_config
+from application.ferry import Ferry
 from application.policies.delete_when_all_delivered import DeleteWhenAllDelivered
 from application.policies.deliver_to_destinations import DeliverToDestinations
 from application.policies.effects import NudgeWorkers
@@ -31,7 +32,7 @@ Patch = Any
 
 def _without_a_checksum() -> list[Patch]:
     """A transfer completes with whatever has arrived."""
-    return [mock.patch.object(ferry_module, "verify", lambda md5, *_: {"md5": md5})]
+    return [mock.patch.object(one_upload, "verify", lambda md5, *_: {"md5": md5})]
 
 
 def _not_waiting_for_one_destination() -> list[Patch]:
@@ -82,7 +83,7 @@ def _without_fencing() -> list[Patch]:
 def _session_not_kept_first() -> list[Patch]:
     """An upload's session is forgotten: the next attempt reserves another id."""
     return [
-        mock.patch.object(ferry_module.Ferry, "_saved_session", return_value=None),
+        mock.patch.object(one_upload.OneUpload, "_saved_session", return_value=None),
     ]
 
 
@@ -128,7 +129,7 @@ def _checkpoint_before_effect() -> list[Patch]:
 
 def _places_not_given_back() -> list[Patch]:
     """A place stays taken when somebody else has taken the transfer that it was for."""
-    return [mock.patch.object(ferry_module.Ferry, "_carry_next", _greedy)]
+    return [mock.patch.object(Ferry, "_carry_next", _greedy)]
 
 
 def _greedy(self: Any, another: Any) -> bool:
@@ -137,10 +138,10 @@ def _greedy(self: Any, another: Any) -> bool:
         berth = self.limits.take(config_id, config.settings.max_transfers)
         if berth is None:
             continue
-        transfer_id = self.limits.first(config_id)
-        if transfer_id is not None:
+        first = self.limits.first(config_id, together=False)
+        if first:
             another()
-            self._carry(transfer_id, config)
+            self._carry(first, config)
             self.limits.give_back(berth)
             return True
     return False

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from adapters.event_store.mapper import EventMapper
 from adapters.event_store.memory import MemoryEventLog
 from application.ports.event_log import Batch, Commit
+from domain.errors import StarferryError
 from domain.event import Recorded
 from tests.simulation.faults import Wire
 from tests.simulation.kernel import SECOND, Kernel, Signal
@@ -67,6 +68,11 @@ class SimLog:
         """See EventLog.append."""
         return self._wire.call("log.append", f"append {_told(commit)}", lambda: self._append(commit))
 
+    def append_all(self, commits: Sequence[Commit]) -> list[int | StarferryError]:
+        """See EventLog.append_all."""
+        told = f"append {'; '.join(_told(commit) for commit in commits)}"
+        return self._wire.call("log.append", told, lambda: self._append_all(commits))
+
     def append_tracked(self, commits: Sequence[Commit], consumer: str, position: int) -> None:
         """See EventLog.append_tracked."""
         told = f"track {consumer} {position} {'; '.join(_told(commit) for commit in commits)}"
@@ -118,6 +124,11 @@ class SimLog:
     def _append(self, commit: Commit) -> int:
         self._database.memory.append(commit)
         return self._grown()
+
+    def _append_all(self, commits: Sequence[Commit]) -> list[int | StarferryError]:
+        results = self._database.memory.append_all(commits)
+        self._grown()
+        return results
 
     def _append_tracked(self, commits: Sequence[Commit], consumer: str, position: int) -> None:
         self._database.memory.append_tracked(commits, consumer, position)

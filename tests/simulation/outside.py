@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -32,6 +32,16 @@ class SimVault:
 
         return self._wire.call("vault", f"seal {owner} {' '.join(secrets)}", put)
 
+    def put_each(self, secrets: Mapping[str, Mapping[str, str]]) -> None:
+        """See Vault.put_each."""
+
+        def put() -> None:
+            for owner, theirs in secrets.items():
+                self._sealed.setdefault(owner, {}).update(theirs)
+
+        if secrets:
+            self._wire.call("vault", f"seal {' '.join(secrets)}", put)
+
     def get(self, owner: str) -> dict[str, str]:
         """See Vault.get."""
         return self._wire.call("vault", f"unseal {owner}", lambda: dict(self._sealed.get(owner, {})))
@@ -51,6 +61,16 @@ class SimVault:
             self._sealed.pop(owner, None)
 
         self._wire.call("vault", f"shred {owner}", shred)
+
+    def shred_each(self, owners: Collection[str]) -> None:
+        """See Vault.shred_each."""
+
+        def shred() -> None:
+            for owner in owners:
+                self._sealed.pop(owner, None)
+
+        if owners:
+            self._wire.call("vault", f"shred {' '.join(owners)}", shred)
 
 
 class Listeners:

@@ -139,7 +139,7 @@ def policies(ports: Ports) -> list[Policy | Effect]:
         DeliverStandingQueries(log, ports.matcher),
         DeleteWhenAllDelivered(log),
         FollowDestination(log, lookups),
-        NudgeWorkers(ports.jobs),
+        NudgeWorkers(ports.jobs, ports.log),
         RemoveDeletedFiles(ports.store, log, ports.clock),
         CancelTransfersOfDeletedFrames(log, lookups),
     ]

@@ -7,7 +7,7 @@ may have one name, and the list of names lags behind).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NoReturn, TypeVar
 
@@ -89,6 +89,9 @@ class SimDestination:
             return next(map(_arrived, found), None)
 
         return self._call("look", look)
+
+    def expect(self, uploads: Sequence[Upload]) -> None:
+        """See Destination.expect."""
 
     def begin(self, upload: Upload, resume: Session | None) -> Session:
         """See Destination.begin."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from application.fair_share import may_begin
+from application.fair_share import TOGETHER, may_begin
+from application.ports.jobs import NONE_KNOWN
 from application.ports.limits import Berth
 from domain.transfers import destination_of
 from tests.simulation.carriers import Knocks
@@ -16,6 +17,8 @@ from tests.simulation.waiting import Waiting
 
 WINDOW = 2
 """Destinations that one look finds. There are few here, and more than one window of them is to be seen."""
+SHARERS = 1
+"""Who else could carry what waits. Few wait here, and that they are taken together is to be seen."""
 
 
 def instant(at: datetime) -> int:
@@ -50,7 +53,7 @@ class SimJobs:
     def __init__(self, wire: Wire, waiting: Waiting, knocks: Knocks, notices: Queue) -> None:
         self._wire, self._waiting, self._knocks, self._notices = wire, waiting, knocks, notices
 
-    def nudge(self, transfers: Sequence[tuple[str, datetime | None]]) -> None:
+    def nudge(self, transfers: Sequence[tuple[str, datetime | None]], sizes: Mapping[str, int] = NONE_KNOWN) -> None:
         """See Jobs.nudge."""
 
         def put(kind: str = "") -> None:
@@ -61,7 +64,7 @@ class SimJobs:
                 moment = (now if at is None else instant(at)) + late
                 due[name] = (destination_of(name), min(moment, due[name][1] if name in due else moment))
             for _ in range({"dropped": 0, "twice": 2}.get(kind, 1)):
-                if self._waiting.put(due, now):
+                if self._waiting.put(due, now, sizes):
                     self._knocks.knock()
                 else:
                     self._knocks.later()
@@ -165,12 +168,15 @@ class SimLimits:
                 return
             after = found[-1]
 
-    def first(self, storage_config: str) -> str | None:
+    def first(self, storage_config: str, *, together: bool) -> Sequence[str]:
         """See Limits.first."""
         self._turn = storage_config
-        return self._wire.call(
-            "limits", f"first {storage_config}", lambda: self._waiting.first(storage_config, self._wire.kernel.now)
-        )
+        most = TOGETHER if together else 1
+
+        def take() -> Sequence[str]:
+            return self._waiting.take(storage_config, most, SHARERS, self._wire.kernel.now)
+
+        return self._wire.call("limits", f"first {storage_config}, {most} at most", take)
 
     def _destinations(self, turn: str, after: str) -> Sequence[str]:
         kernel = self._wire.kernel

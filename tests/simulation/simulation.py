@@ -14,7 +14,7 @@ from unittest import mock
 import msgspec
 import structlog
 
-from application import ferry as ferry_module
+from application import one_upload
 from application.ports.event_log import Commit, Write
 from domain import accounts, webhooks
 from domain import storage_configs as storage_config_rules
@@ -340,7 +340,7 @@ def _quiet(kernel: Kernel) -> Iterator[None]:
     )  # fmt: skip
     try:
         with (
-            mock.patch.object(ferry_module, "CHECKPOINT_BYTES", 2 * CHUNK),
+            mock.patch.object(one_upload, "CHECKPOINT_BYTES", 2 * CHUNK),
             mock.patch.object(storage_config_rules, "LEAST_BYTES_PER_SECOND", 1),
         ):
             yield

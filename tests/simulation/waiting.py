@@ -1,8 +1,9 @@
-"""The table of transfers that are due, or will be, by the rules of adapters/jobs/waiting.py and migration 0015."""
+"""The table of transfers that are due, or will be, by the rules of adapters/jobs/waiting.py and migration 0016."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
 import msgspec
 
@@ -19,6 +20,7 @@ class Row(msgspec.Struct, frozen=True):
     storage_config: str
     due_at: int
     since: int
+    size: int | None
 
 
 class Waiting:
@@ -29,20 +31,21 @@ class Waiting:
         self._unsynced: list[tuple[int, str, Row | None]] = []
         self._count = 0
 
-    def put(self, transfers: Mapping[str, tuple[str, int]], now: int) -> bool:
+    def put(self, transfers: Mapping[str, tuple[str, int]], now: int, sizes: Mapping[str, int]) -> bool:
         """See WaitingTransfers.put. Whether something that was put is due, so that workers are told."""
         told = False
         for transfer, (config, at) in transfers.items():
             row = self.rows.get(transfer)
             if row is None or row.due_at > at:
-                self._set(transfer, Row(config, at, row.since if row else self._next()), now)
+                since, size = (row.since, row.size) if row else (self._next(), sizes.get(transfer))
+                self._set(transfer, Row(config, at, since, size), now)
                 told |= at <= now
         return told
 
     def put_off(self, storage_config: str, transfer: str, microseconds: int, now: int) -> None:
         """See WaitingTransfers.put_off."""
         if transfer not in self.rows:
-            self._set(transfer, Row(storage_config, now + microseconds, self._next()), now)
+            self._set(transfer, Row(storage_config, now + microseconds, self._next(), None), now)
 
     def destinations(self, turn: str, after: str, most: int, now: int) -> Sequence[str]:
         """See WaitingTransfers.destinations."""
@@ -51,18 +54,19 @@ class Waiting:
             return [config for config in due if after < config <= turn][:most]
         return [*(config for config in due if config > after), *(config for config in due if config <= turn)][:most]
 
-    def first(self, storage_config: str, now: int) -> str | None:
-        """See WaitingTransfers.first."""
-        due = [
+    def take(self, storage_config: str, most: int, sharers: int, now: int) -> Sequence[str]:
+        """See WaitingTransfers.take. All files are small here; one whose size isn't known goes alone."""
+        due = sorted(
             (row.due_at, row.since, transfer)
             for transfer, row in self.rows.items()
             if row.storage_config == storage_config and row.due_at <= now
-        ]
-        if not due:
-            return None
-        transfer = min(due)[2]
-        self._set(transfer, None, now)
-        return transfer
+        )
+        share = [transfer for _, _, transfer in due[: min(most, -(-len(due) // sharers))]]
+        small = list(takewhile(lambda transfer: self.rows[transfer].size is not None, share))
+        taken = small or share[:1]
+        for transfer in taken:
+            self._set(transfer, None, now)
+        return taken
 
     def next_at(self) -> int | None:
         """When the first is due, or was."""

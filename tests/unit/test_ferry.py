@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from adapters.event_store.memory import MemoryEventLog
 from application import ferry as ferry_module
+from application import one_upload
 from application.commands.storage_configs import load_config
 from application.ferry import Ferry
 from application.ports.event_log import Commit
@@ -192,7 +193,7 @@ def test_a_file_of_one_chunk_leaves_no_session_behind(harbour: Harbour) -> None:
 def test_s39_a_large_file_is_sent_in_chunks_and_its_progress_is_told(
     harbour: Harbour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ferry_module, "CHECKPOINT_BYTES", 10)
+    monkeypatch.setattr(one_upload, "CHECKPOINT_BYTES", 10)
     harbour.request()
     harbour.carry()
     assert harbour.destination.calls.count("put") == 8
@@ -444,7 +445,7 @@ def test_s49_a_resumed_upload_goes_on_from_what_the_provider_has(harbour: Harbou
 
 
 def test_a_checkpoint_saves_where_the_upload_stands(harbour: Harbour, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ferry_module, "CHECKPOINT_BYTES", 10)
+    monkeypatch.setattr(one_upload, "CHECKPOINT_BYTES", 10)
     harbour.request()
     harbour.destination.script("put", None, None, None, RetryLater("The connection broke."))
     harbour.carry()
@@ -549,7 +550,7 @@ def test_a_file_that_is_not_the_one_ingested_is_not_sent(harbour: Harbour) -> No
 def test_s48_a_transfer_cancelled_while_its_file_is_sent_leaves_nothing_behind(
     harbour: Harbour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ferry_module, "CHECKPOINT_BYTES", 10)
+    monkeypatch.setattr(one_upload, "CHECKPOINT_BYTES", 10)
     harbour.request()
     harbour.destination.script("put", None, lambda: harbour.happens(TransferCancelled(reason="Cancelled by ana.")))
     harbour.carry()
@@ -702,7 +703,7 @@ def test_secrets_that_cannot_be_opened_fail_the_attempt(harbour: Harbour, monkey
 
 
 def test_no_event_holds_a_secret(harbour: Harbour, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ferry_module, "CHECKPOINT_BYTES", 10)
+    monkeypatch.setattr(one_upload, "CHECKPOINT_BYTES", 10)
     harbour.request()
     harbour.destination.script("put", None, None, None, None, OSError("hunter2"))
     harbour.carry()

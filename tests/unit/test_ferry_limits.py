@@ -5,8 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from application import ferry as ferry_module
-from application import pacing
+from application import one_upload, pacing
 from domain import storage_configs, transfers
 from domain.errors import GiveUp, RetryLater
 from domain.storage_configs import Settings, StorageConfigDeleted, StorageConfigEdited
@@ -178,7 +177,7 @@ def harbour_rate(harbour: Harbour) -> int | None:
 def test_s59_a_transfer_that_is_cancelled_while_it_waits_for_the_line_sends_nothing_more(harbour: Harbour) -> None:
     limit(harbour, max_bytes_per_second=65536)
     harbour.request()
-    harbour.limits.seconds = ferry_module.LONG_WAIT + 1
+    harbour.limits.seconds = one_upload.LONG_WAIT + 1
     ferry = msgspec.structs.replace(
         harbour.ferry(), wait=lambda _: harbour.happens(TransferCancelled(reason="Cancelled by ana."))
     )

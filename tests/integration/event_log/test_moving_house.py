@@ -32,7 +32,7 @@ class Nudges:
         self.transfers: list[str] = []
         self.notices: list[str] = []
 
-    def nudge(self, due: list[tuple[str, object]]) -> None:
+    def nudge(self, due: list[tuple[str, object]], sizes: object = None) -> None:
         self.transfers += [name for name, _ in due]
 
     def nudge_notices(self, due: list[tuple[str, object]]) -> None:
