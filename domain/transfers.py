@@ -3,10 +3,10 @@
 pending ──start──▶ in_progress ──complete──▶ completed
    ▲  ◀─attempt failed / interrupted─┘  │
    │                                    └──last attempt, or no retry can mend it──▶ failed ──retry──▶ pending
-   └─hold / release: pending, but waiting for the destination          any of these ──cancel──▶ cancelled
+   └─hold / release: pending, but waiting for the destination    pending, in_progress ──cancel──▶ cancelled
 
-A completed one can be checked on demand (S60): is the copy still there and unchanged? One that is missing can be
-delivered again, as a failed transfer can be retried.
+A failed one is cancelled, too, when its destination is deleted. A completed one can be checked on demand (S60): is the
+copy still there and unchanged? One that is missing can be delivered again, as a failed transfer can be retried.
 """
 
 from __future__ import annotations
@@ -396,6 +396,12 @@ def cancel(transfer: Transfer, reason: str) -> tuple[Event, ...]:
     if transfer.status in ("completed", "failed"):
         raise NotAllowedNow(f"The transfer is {transfer.status}; only one that is pending or running can be cancelled.")
     return (TransferCancelled(reason=reason),)
+
+
+def abandon(transfer: Transfer, reason: str) -> tuple[Event, ...]:
+    """Decide on the end of the destination: what waits for it, or has failed to reach it, is cancelled (S34, S42), so
+    that the file waits for it no longer (S54). A running one may finish or fail, and copies that are there stay."""
+    return (TransferCancelled(reason=reason),) if transfer.status in ("pending", "failed") else ()
 
 
 def retry(transfer: Transfer) -> tuple[Event, ...]:

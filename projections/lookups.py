@@ -59,9 +59,11 @@ class ReadModelLookups:
 
     def open_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
         """See TransferLookup."""
-        statement = "SELECT id FROM read_transfers.transfer WHERE storage_config = %s AND status = ANY(%s)"
-        rows = self._rows("transfers", at_least, statement, storage_config, ["pending", "in_progress"])
-        return [row[0] for row in rows]
+        return self._transfers_to(storage_config, ["pending", "in_progress"], at_least)
+
+    def unended_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
+        """See TransferLookup."""
+        return self._transfers_to(storage_config, ["pending", "in_progress", "failed", "cleared"], at_least)
 
     def open_transfers_of_frame(self, basename: str, *, at_least: int) -> Sequence[str]:
         """See TransferLookup."""
@@ -71,8 +73,7 @@ class ReadModelLookups:
 
     def failed_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
         """See TransferLookup."""
-        statement = "SELECT id FROM read_transfers.transfer WHERE storage_config = %s AND status = 'failed'"
-        return [row[0] for row in self._rows("transfers", at_least, statement, storage_config)]
+        return self._transfers_to(storage_config, ["failed"], at_least)
 
     def failed_transfers_of_observation(self, observation: str, *, at_least: int) -> Sequence[str]:
         """See TransferLookup."""
@@ -140,6 +141,10 @@ class ReadModelLookups:
         statement = "SELECT id FROM read_groups.party WHERE organization = %s AND NOT deleted"
         projects = self._rows("groups", at_least, statement, group) if kind == "organization" else []
         return sorted(row[0] for row in (*configs, *projects))
+
+    def _transfers_to(self, storage_config: str, statuses: Sequence[str], at_least: int) -> Sequence[str]:
+        statement = "SELECT id FROM read_transfers.transfer WHERE storage_config = %s AND status = ANY(%s)"
+        return [row[0] for row in self._rows("transfers", at_least, statement, storage_config, statuses)]
 
     def _rows(self, model: str, at_least: int, statement: str, *parameters: Any) -> list[Any]:
         try:

@@ -32,6 +32,10 @@ class TransferLookup(Protocol):
         """Ids of the transfers to a configuration that are pending, held or in progress."""
         ...
 
+    def unended_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
+        """The same with those that have failed, whether or not they were cleared."""
+        ...
+
     def open_transfers_of_frame(self, basename: str, *, at_least: int) -> Sequence[str]:
         """Ids of the transfers of a frame's files that are pending, held or in progress."""
         ...

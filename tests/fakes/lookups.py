@@ -42,6 +42,12 @@ class LogLookups:
         assert self._log.head() >= at_least
         return [name for name, state in self._to(storage_config).items() if state.status in ("pending", "in_progress")]
 
+    def unended_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
+        """See TransferLookup."""
+        assert self._log.head() >= at_least
+        unended = ("pending", "in_progress", "failed")
+        return [name for name, state in self._to(storage_config).items() if state.status in unended]
+
     def open_transfers_of_frame(self, basename: str, *, at_least: int) -> Sequence[str]:
         """See TransferLookup."""
         assert self._log.head() >= at_least

@@ -141,6 +141,15 @@ class TransferMachine(RuleBasedStateMachine):
             self.status, self.held = "cancelled", False
 
     @rule()
+    def abandon(self) -> None:
+        left = self.status in ("pending", "failed")
+        events = transfers.abandon(self.state, "Its storage configuration was deleted.")
+        assert bool(events) is left
+        self._store(*events)
+        if left:
+            self.status, self.held = "cancelled", False
+
+    @rule()
     def retry(self) -> None:
         lost = self.status == "completed" and self.copy == "missing"
         if self._try(self.status == "failed" or lost, lambda: transfers.retry(self.state)):

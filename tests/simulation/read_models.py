@@ -134,6 +134,10 @@ class SimLookups:
         """See TransferLookup."""
         return self._to(storage_config, ("pending", "in_progress"), at_least)
 
+    def unended_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
+        """See TransferLookup."""
+        return self._to(storage_config, ("pending", "in_progress", "failed"), at_least)
+
     def open_transfers_of_frame(self, basename: str, *, at_least: int) -> Sequence[str]:
         """See TransferLookup."""
         return self._transfers(

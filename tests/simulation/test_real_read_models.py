@@ -99,6 +99,7 @@ def compare(real: ReadModelLookups, models: dict[str, ReadModel], events: list[R
         mine = {name: one for name, one in requested.items() if one.request.storage_config == config}
         for status, answer in (
             (("pending", "in_progress"), real.open_transfers(config, at_least=head)),
+            (("pending", "in_progress", "failed"), real.unended_transfers(config, at_least=head)),
             (("failed",), real.failed_transfers(config, at_least=head)),
             (("completed",), real.completed_transfers(storage_config=config, at_least=head)),
         ):

@@ -75,7 +75,7 @@ def test_a_destination_with_two_troubles_waits_for_the_end_of_both(
     assert run(policy, log) == [TransferReleased()]
 
 
-def test_s34_s42_deleting_cancels_what_has_not_started_and_leaves_the_rest(
+def test_s34_s42_deleting_cancels_what_waits_or_has_failed_and_leaves_the_rest(
     log: MemoryEventLog, policy: FollowDestination
 ) -> None:
     transfer(log, 1, "a")
@@ -86,9 +86,22 @@ def test_s34_s42_deleting_cancels_what_has_not_started_and_leaves_the_rest(
     transfer(log, 6, "b")
     happens(log, "a", StorageConfigDeleted())
     gone = TransferCancelled(reason="Its storage configuration was deleted.")
-    assert run(policy, log) == [gone, gone]
+    assert run(policy, log) == [gone, gone, gone]
     statuses = [transfer_state(log, name).status for name in ("v1-a", "v2-a", "v3-a", "v4-a", "v5-a", "v6-b")]
-    assert statuses == ["cancelled", "cancelled", "in_progress", "completed", "failed", "pending"]
+    assert statuses == ["cancelled", "cancelled", "in_progress", "completed", "cancelled", "pending"]
+
+
+def test_s34_s54_one_that_runs_while_its_destination_is_deleted_and_fails_holds_nothing(
+    log: MemoryEventLog, policy: FollowDestination
+) -> None:
+    transfer(log, 1, "a", started())
+    transfer(log, 2, "b", started())
+    happens(log, "a", StorageConfigDeleted())
+    assert run(policy, log) == []
+    for name in ("v1-a", "v2-b"):
+        record(log, transfers.stream_of(name), TransferFailed(attempt=1, reason="r", error="e"))
+    assert run(policy, log) == [TransferCancelled(reason="Its storage configuration was deleted.")]
+    assert transfer_state(log, "v2-b").status == "failed", "it can be retried"
 
 
 def test_a_destination_that_came_back_and_was_deleted_at_once_only_cancels(
