@@ -270,7 +270,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
 
     def session_cleaning(self) -> SessionCleaning:
         """What forgets where uploads stood that are over."""
-        return SessionCleaning(log=self.log, lookup=self.lookups, vault=self.vault)
+        return SessionCleaning(log=self.log, lookup=self.lookups, vault=self.vault, open_destination=self.destinations)
 
     def sweep(self) -> Sweep:
         """What looks for the stuck."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import BinaryIO, NoReturn
 
@@ -12,7 +11,7 @@ from application.ferry_means import FerryMeans
 from application.pacing import Pace
 from application.ports.destination import Arrived, Destination, Session, Upload
 from application.transfer_news import Sent
-from application.upload_sessions import session_owner
+from application.upload_sessions import latest_session, sealed_session, session_owner
 from domain import transfers
 from domain.copies import verify
 from domain.errors import ChecksumMismatch, GiveUp, NotAllowedNow, RetryLater
@@ -88,7 +87,7 @@ class OneUpload:
             sent = self.session.offset
             if sent - saved >= CHECKPOINT_BYTES and sent < self.upload.size:
                 saved = sent
-                self._means.vault.put(self.session_owner, self.session_kept())
+                self._means.vault.put(self.session_owner, self.sealed_session())
                 self._checkpoint()
         arrived = self.arrived = destination.finish(self.upload, self.session)
         md5, upload = self.attempt.request.md5, self.upload
@@ -103,11 +102,9 @@ class OneUpload:
         """Under which name the vault has the session."""
         return session_owner(self.attempt.transfer)
 
-    def session_kept(self) -> dict[str, str]:
-        """The session as the vault has it: each attempt's under its own name, so that one that was overtaken doesn't
-        overwrite what its successor has kept."""
-        state = json.dumps({"offset": self.session.offset, "state": dict(self.session.state)})
-        return {f"session-{self.attempt.number}": state}
+    def sealed_session(self) -> dict[str, str]:
+        """The session as the vault has it."""
+        return sealed_session(self.attempt.number, self.session)
 
     def _send_piece(self) -> None:
         before = self.session.offset
@@ -139,13 +136,4 @@ class OneUpload:
         raise MovedOn
 
     def _saved_session(self) -> Session | None:
-        """That of the latest attempt which kept one."""
-        sealed = self._means.vault.get(self.session_owner)
-        if not sealed:
-            return None
-        return msgspec.json.decode(sealed[max(sealed, key=_attempt_of)], type=Session)
-
-
-def _attempt_of(name: str) -> int:
-    """Of a session's name in the vault; an earlier program kept one for all attempts."""
-    return int(name.partition("-")[2] or 0)
+        return latest_session(self._means.vault.get(self.session_owner))

@@ -85,7 +85,7 @@ class Shipment:
 
     def _keep_sessions(self, uploads: Sequence[OneUpload]) -> list[OneUpload]:
         """For whoever goes on with them. Those of which that isn't sure end here."""
-        to_keep = {one.session_owner: one.session_kept() for one in uploads if one.keeps_session}
+        to_keep = {one.session_owner: one.sealed_session() for one in uploads if one.keeps_session}
         if not to_keep:
             return list(uploads)
         try:

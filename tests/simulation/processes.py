@@ -206,7 +206,9 @@ def start_worker(world: World, process: Process) -> None:
     expiry = TransferExpiry(
         log=ports.log, lookup=ports.lookups, clock=ports.clock, days=90, new_correlation=world.new_correlation
     )
-    sessions = SessionCleaning(log=ports.log, lookup=ports.lookups, vault=ports.vault)
+    sessions = SessionCleaning(
+        log=ports.log, lookup=ports.lookups, vault=ports.vault, open_destination=ports.destinations
+    )
 
     def sweep_now() -> None:
         ferry.settle()
