@@ -27,6 +27,7 @@ from application.policies.engine import PolicyEngine
 from application.ports.jobs import NONE_KNOWN
 from domain.event import Cause
 from projections.awaited import CHANNEL as AWAITED
+from projections.awaited import TELL
 
 T = TypeVar("T")
 PROPOSAL = "P-OWN"
@@ -123,6 +124,8 @@ class Site:
         """Wait until read models and policies have seen all events, those that the policies write included."""
         head = -1
         while head != (head := self.events()):
+            with self.core.pool.connection() as connection:
+                connection.execute(TELL)
             eventually(lambda: self._least_position() >= head, "the read models or the policies are behind")
 
     def failures(self) -> list[str]:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from api.bootstrap import Core
 from domain.errors import RetryLater
+from projections.awaited import TELL
 
-POLL_SECONDS = 0.2
+FIRST_POLL_SECONDS, POLL_SECONDS = 0.02, 0.2
 PATIENCE_SECONDS = 60.0
 """How long the position may stand still: a running process that keeps the read models moves it all the time."""
 
@@ -20,14 +21,17 @@ def catch_up(core: Core, model: str = "frames", tell: Callable[[int], None] = la
     """
     head = core.log.head()
     core.projection_runner().catch_up()
-    last, since = -1, time.monotonic()
+    last, since, poll = -1, time.monotonic(), FIRST_POLL_SECONDS
     while (position := _position(core, model)) < head:
         tell(head - position)
         if position > last:
             last, since = position, time.monotonic()
         elif time.monotonic() - since > PATIENCE_SECONDS:
             raise RetryLater(f"The read model {model} doesn't move on; `starferry projections status` says why.")
-        time.sleep(POLL_SECONDS)
+        with core.pool.connection() as connection:
+            connection.execute(TELL)
+        time.sleep(poll)
+        poll = min(2 * poll, POLL_SECONDS)
 
 
 def _position(core: Core, model: str) -> int:

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 import requests
+from click.testing import CliRunner, Result
 
 from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.fits.night import make_night
+from api.cli import cli
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,15 +37,33 @@ def starferry(*arguments: str, data: Path, stdin: str = "", **environment: str) 
     )
 
 
+class Terminal:
+    """Runs commands within this process: what is about their start and end needs `starferry`."""
+
+    def __init__(self, data: Path, conninfo: str) -> None:
+        self.data, self._conninfo = data, conninfo
+
+    def __call__(self, *arguments: str) -> Result:
+        """What came of a command."""
+        environment = {"DATABASE_URL": self._conninfo}
+        return CliRunner().invoke(cli, [*arguments, "--data", str(self.data)], env=environment)
+
+
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A data folder whose database stays up between commands, as beside a running `up`."""
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    """Beside a data folder whose database stays up between commands, as beside a running `up`."""
     folder = tmp_path_factory.mktemp("cli") / "data"
     folder.mkdir()
     server = EmbeddedPostgres(folder / "postgres")
-    server.start()
-    yield folder
+    yield Terminal(folder, server.start())
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def data(terminal: Terminal) -> Path:
+    """That folder, with what a first command makes."""
+    assert starferry("projections", "status", data=terminal.data).returncode == 0
+    return terminal.data
 
 
 @pytest.fixture(scope="module")
@@ -87,33 +107,35 @@ def test_ingest_counts_what_is_new_known_and_failed_and_names_each_failure(
     assert len(kept) == 8
 
 
-def test_history_tells_a_frames_life_with_who_and_through_which_way_in(data: Path, night: Path) -> None:
+def test_history_tells_a_frames_life_with_who_and_through_which_way_in(
+    terminal: Terminal, data: Path, night: Path
+) -> None:
     starferry("ingest", str(night), data=data)
     name = sorted(night.iterdir())[0].name.split(".")[0]
-    told = starferry("history", "frame", name, data=data)
-    assert told.returncode == 0
+    told = terminal("history", "frame", name)
+    assert told.exit_code == 0
     assert "frame.file_processed  by os:" in told.stdout
     assert "via cli" in told.stdout
-    as_json = starferry("history", "frame", name, "--json", data=data)
+    as_json = terminal("history", "frame", name, "--json")
     entry = json.loads(as_json.stdout.splitlines()[0])
     assert entry["stream"] == f"frame:{name}"
-    before = starferry("history", "frame", name, "--at", "2001-01-01", data=data)
+    before = terminal("history", "frame", name, "--at", "2001-01-01")
     assert before.stdout == ""
-    missing = starferry("history", "frame", "nosuch", data=data)
-    assert (missing.returncode, missing.stderr.strip()) == (1, "starferry: There is no frame nosuch.")
+    missing = terminal("history", "frame", "nosuch")
+    assert (missing.exit_code, str(missing.exception)) == (1, "There is no frame nosuch.")
 
 
-def test_events_are_listed_in_order_and_shown_whole(data: Path, night: Path) -> None:
+def test_events_are_listed_in_order_and_shown_whole(terminal: Terminal, data: Path, night: Path) -> None:
     starferry("ingest", str(night), data=data)
-    listed = starferry("events", "list", "--kind", "frame.file_processed", "--json", "--limit", "5", data=data)
+    listed = terminal("events", "list", "--kind", "frame.file_processed", "--json", "--limit", "5")
     positions = [json.loads(line)["position"] for line in listed.stdout.splitlines()]
     assert len(positions) == 5
     assert positions == sorted(positions)
-    shown = starferry("events", "show", str(positions[0]), data=data)
+    shown = terminal("events", "show", str(positions[0]))
     whole = json.loads(shown.stdout)
     assert whole["event"] == "frame.file_processed"
     assert "headers" in whole["recorded"]["event"]
-    assert starferry("events", "show", "999999", data=data).returncode == 1
+    assert terminal("events", "show", "999999").exit_code == 1
 
 
 def test_rebuilding_every_read_model_gives_identical_content(data: Path, night: Path) -> None:
@@ -258,14 +280,14 @@ def test_e10_cacheaggregates_is_accepted_and_says_that_the_aggregate_is_live(tmp
     assert not list(tmp_path.iterdir())
 
 
-def test_users_are_listed_changed_and_shut_out(data: Path) -> None:
-    starferry("user", "create", "bea", "--proposal", "P-1", data=data)
-    assert starferry("token", "create", "bea", data=data).returncode == 0
-    assert starferry("user", "change", "bea", "--staff", data=data).returncode == 0
-    assert starferry("user", "proposals", "bea", "P-2", "P-3", data=data).returncode == 0
+def test_users_are_listed_changed_and_shut_out(terminal: Terminal) -> None:
+    terminal("user", "create", "bea", "--proposal", "P-1")
+    assert terminal("token", "create", "bea").exit_code == 0
+    assert terminal("user", "change", "bea", "--staff").exit_code == 0
+    assert terminal("user", "proposals", "bea", "P-2", "P-3").exit_code == 0
 
     def bea() -> dict[str, object]:
-        lines = starferry("user", "list", "--json", data=data).stdout.splitlines()
+        lines = terminal("user", "list", "--json").stdout.splitlines()
         found: dict[str, object] = next(row for row in map(json.loads, lines) if row["username"] == "bea")
         return found
 
@@ -273,11 +295,11 @@ def test_users_are_listed_changed_and_shut_out(data: Path) -> None:
         "username": "bea", "is_superuser": False, "is_staff": True, "active": True, "proposals": ["P-2", "P-3"],
         "learned": [], "synced": False, "tokens": 1,
     }  # fmt: skip
-    assert starferry("user", "deactivate", "bea", data=data).returncode == 0
+    assert terminal("user", "deactivate", "bea").exit_code == 0
     assert bea()["active"] is False
-    assert starferry("token", "create", "bea", data=data).stderr.strip() == "starferry: There is no such active user."
-    assert starferry("user", "activate", "bea", data=data).returncode == 0
+    assert str(terminal("token", "create", "bea").exception) == "There is no such active user."
+    assert terminal("user", "activate", "bea").exit_code == 0
     assert bea()["active"] is True
-    assert "bea" in starferry("user", "list", data=data).stdout
-    nobody = starferry("user", "change", "nobody", "--superuser", data=data)
-    assert (nobody.returncode, nobody.stderr.strip()) == (1, "starferry: There is no user nobody.")
+    assert "bea" in terminal("user", "list").stdout
+    nobody = terminal("user", "change", "nobody", "--superuser")
+    assert (nobody.exit_code, str(nobody.exception)) == (1, "There is no user nobody.")
