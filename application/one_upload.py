@@ -82,8 +82,11 @@ class OneUpload:
         destination does."""
         destination = self._destination
         saved = self.session.offset
+        piece = b""
         while self.session.offset < self.upload.size:
-            self._send_piece()
+            # The one before is let go of only now: else its memory would go back to the system and come anew each time.
+            piece = self._next_piece()
+            self._put(piece)
             sent = self.session.offset
             if sent - saved >= CHECKPOINT_BYTES and sent < self.upload.size:
                 saved = sent
@@ -106,15 +109,19 @@ class OneUpload:
         """The session as the vault has it."""
         return sealed_session(self.attempt.number, self.session)
 
-    def _send_piece(self) -> None:
-        before = self.session.offset
-        self._source.seek(before)
-        data = self._source.read(min(self._destination.chunk_size, self.upload.size - before))
-        if not data:
+    def _next_piece(self) -> bytes:
+        self._source.seek(self.session.offset)
+        left = self.upload.size - self.session.offset
+        piece = self._source.read(min(self._destination.chunk_size, left))
+        if not piece:
             raise GiveUp("The file on the server is shorter than it was when it came in.")
-        if self._pace.before(len(data)) > LONG_WAIT:
+        return piece
+
+    def _put(self, piece: bytes) -> None:
+        before = self.session.offset
+        if self._pace.before(len(piece)) > LONG_WAIT:
             self.must_be_ours(self._means.streams.states([self.attempt.transfer]))
-        self.session = self._destination.put(self.upload, self.session, data)
+        self.session = self._destination.put(self.upload, self.session, piece)
         if self.session.offset <= before:
             raise RetryLater("The provider confirmed nothing of what was sent.")
         self._means.tell_progress(

@@ -1,7 +1,9 @@
 """Upload throughput to each provider's emulator through the worker, beside the bare SDK, and the worker's memory.
 
-Both take turns, so that a busy moment meets both; the figures are medians. Ours runs from the first start to the last
-completion, as the events tell, with everything in between: winning each transfer, its file, its checks, its events.
+Both take turns, so that a busy moment meets both; the figures are medians. Before each turn all that was written goes
+to the disk: else who comes later finds it busier, and it is the disk that is measured. Ours runs from the first start
+to the last completion, as the events tell, with everything in between: winning each transfer, its file, its checks,
+its events.
 """
 
 from __future__ import annotations
@@ -134,6 +136,7 @@ class _Comparison:
         for file in files:
             self._deliveries.ingest(file)
         number = int(files[0].name.split("-")[2])
+        os.sync()
         meter = machine.Meter(self._processes)
         self._deliveries.observation(number, self._destination)
         before, self._copies = self._copies, self._copies + len(files)
@@ -147,6 +150,7 @@ class _Comparison:
 
     def _bare(self, files: list[Path]) -> float:
         """Megabytes a second."""
+        os.sync()
         meter = machine.Meter({"emulator": self._sink.pid, "loop": os.getpid()})
         rate = bare_sdk.rate(self._sink, files)
         self._spent = meter.stop()
