@@ -14,12 +14,10 @@ from application.ports.destination import Upload
 from application.ports.event_log import EventLog
 from application.ports.open_destination import OpenDestination
 from application.ports.vault import Vault
-from application.transact import transact
-from application.worker_cause import worker_cause
+from application.transfer_streams import Decide, TransferStreams
 from domain import transfers
 from domain.copies import difference
 from domain.errors import GiveUp, NeedsAuthorization, RetryLater, StarferryError
-from domain.event import Event
 from domain.hashes import Hashes
 from domain.storage_configs import StorageConfig
 from domain.transfers import RETRY_SCHEDULE, Transfer, TransferChecked
@@ -97,11 +95,5 @@ class CopyCheck(msgspec.Struct, frozen=True, kw_only=True):
         )
         self.tell_destination(transfer_id, config, error, now)
 
-    def _change(self, transfer_id: str, decide: Callable[[Transfer], tuple[Event, ...]]) -> None:
-        transact(
-            self.log,
-            transfers.stream_of(transfer_id),
-            lambda history: decide(transfers.fold(history)),
-            cause=worker_cause(self.worker),
-            now=self.clock.now(),
-        )
+    def _change(self, transfer_id: str, decide: Decide) -> None:
+        TransferStreams(self.log, self.clock, self.worker).change(transfer_id, decide)
