@@ -28,7 +28,7 @@ from domain import accounts, transfers
 from domain.accounts import AccountChanged, AccountSynced, ProposalsLearned, TokenRevoked
 from domain.errors import RetryLater
 from domain.event import Recorded
-from domain.transfers import TransferRequested
+from domain.transfer_events import TransferRequested
 
 logger = structlog.get_logger()
 

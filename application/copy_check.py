@@ -20,7 +20,8 @@ from domain.copies import difference
 from domain.errors import GiveUp, NeedsAuthorization, RetryLater, StarferryError
 from domain.hashes import Hashes
 from domain.storage_configs import StorageConfig
-from domain.transfers import RETRY_SCHEDULE, Transfer, TransferChecked
+from domain.transfer_events import TransferChecked
+from domain.transfers import RETRY_SCHEDULE, Transfer
 
 logger = structlog.get_logger()
 

@@ -14,7 +14,7 @@ from domain import destination_paths, frames, thumbnails
 from domain.event import Event, Recorded
 from domain.frames import FileProcessed, FilesRemoved, FrameAmended, FrameDeleted
 from domain.thumbnails import ThumbnailAdded, ThumbnailRemoved
-from domain.transfers import TransferRequested
+from domain.transfer_events import TransferRequested
 
 HISTORY = frozenset({ThumbnailAdded.topic, ThumbnailRemoved.topic, FrameDeleted.topic})
 """Topics of a frame's earlier events that say which names a later one gives up."""

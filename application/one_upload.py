@@ -16,7 +16,8 @@ from domain import transfers
 from domain.copies import verify
 from domain.errors import ChecksumMismatch, GiveUp, NotAllowedNow, RetryLater
 from domain.storage_configs import StorageConfig
-from domain.transfers import Transfer, TransferRequested
+from domain.transfer_events import TransferRequested
+from domain.transfers import Transfer
 
 CHECKPOINT_BYTES = 64 * 1024 * 1024
 """A crash repeats at most this much for providers that don't tell what they have; events stay few."""

@@ -12,7 +12,8 @@ from application.ports.event_log import EventLog
 from application.ports.lookups import TransferLookup
 from application.transact import transact
 from domain.event import Cause, Event, Recorded
-from domain.transfers import UPKEEP_STREAM, TransferRecordsExpired
+from domain.transfer_events import TransferRecordsExpired
+from domain.transfers import UPKEEP_STREAM
 
 
 class TransferExpiry(msgspec.Struct, frozen=True, kw_only=True):

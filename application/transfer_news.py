@@ -9,8 +9,7 @@ import msgspec
 
 from domain import transfers
 from domain.event import Event, Recorded
-from domain.transfers import (
-    Status,
+from domain.transfer_events import (
     TransferAttemptFailed,
     TransferCancelled,
     TransferChecked,
@@ -24,6 +23,7 @@ from domain.transfers import (
     TransferRetried,
     TransferStarted,
 )
+from domain.transfers import Status
 
 Kind = Literal["state", "progress"]
 

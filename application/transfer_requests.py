@@ -12,7 +12,7 @@ from domain.event import Recorded
 from domain.frame_record import FrameRecord
 from domain.frames import FrameVersion
 from domain.storage_configs import Content, StorageConfig
-from domain.transfers import TransferRequested
+from domain.transfer_events import TransferRequested
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):

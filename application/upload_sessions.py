@@ -19,7 +19,7 @@ from application.ports.open_destination import OpenDestination
 from application.ports.vault import Vault
 from domain import transfers
 from domain.errors import StarferryError
-from domain.transfers import TransferRequested
+from domain.transfer_events import TransferRequested
 
 logger = structlog.get_logger()
 

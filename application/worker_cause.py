@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from domain.event import Cause, Recorded
-from domain.transfers import TransferCheckRequested, TransferRequested, TransferRetried
+from domain.transfer_events import TransferCheckRequested, TransferRequested, TransferRetried
 
 ASKING = (TransferRequested, TransferRetried, TransferCheckRequested)
 """What sets a worker to work on a transfer. A destination that works again only lets it go on: what follows still

@@ -14,7 +14,7 @@ from domain import (
     standing_deliveries,
     storage_configs,
     thumbnails,
-    transfers,
+    transfer_events,
     webhooks,
 )
 from domain.event import Event
@@ -39,7 +39,7 @@ EVENTS: Mapping[str, type[Event]] = {
         standing_deliveries,
         storage_configs,
         thumbnails,
-        transfers,
+        transfer_events,
         webhooks,
     )
     for topic, event in _events_of(module).items()

@@ -12,7 +12,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from application.permissions import Audience, managing
-from domain.transfers import TransferRequested
+from domain.transfer_events import TransferRequested
 
 _AUDIENCE = """
 SELECT w.transfer, w.owner,

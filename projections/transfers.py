@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from domain.event import Recorded
-from domain.transfers import (
+from domain.transfer_events import (
     TransferAttemptFailed,
     TransferCancelled,
     TransferChecked,

@@ -13,7 +13,7 @@ from application.permissions import Audience, Principal
 from application.ports.mail import Mailbox
 from application.ports.webhooks import Subscriber
 from domain.errors import RetryLater
-from domain.transfers import TransferRequested
+from domain.transfer_events import TransferRequested
 from projections.lookups import wait_for
 from projections.transfer_audience import audience_query, audiences
 

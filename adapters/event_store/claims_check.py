@@ -15,7 +15,7 @@ from adapters.event_store.name_sums import NameSums, bucket_of
 from adapters.event_store.recorder import COLUMNS
 from domain.frames import FileProcessed, FilesRemoved
 from domain.thumbnails import ThumbnailAdded, ThumbnailRemoved
-from domain.transfers import TransferRequested
+from domain.transfer_events import TransferRequested
 
 LOOKED_INTO = 8
 """Buckets whose names are looked at one by one: a few differences are told exactly, and many by example."""

@@ -13,7 +13,7 @@ from application.transact import Decide, transact
 from domain import transfers
 from domain.errors import Forbidden, NotAllowedNow, NotFound
 from domain.event import Cause
-from domain.transfers import TransferRequested
+from domain.transfer_events import TransferRequested
 
 
 def retry_transfer(log: EventLog, clock: Clock, cause: Cause, principal: Principal, transfer: str) -> int:

@@ -15,7 +15,8 @@ from domain import frames, transfers
 from domain.errors import NotAllowedNow
 from domain.event import Event, Recorded
 from domain.frames import FrameDeleted
-from domain.transfers import Transfer, TransferRequested
+from domain.transfer_events import TransferRequested
+from domain.transfers import Transfer
 
 REASON = "Its frame was deleted from the archive."
 

@@ -18,7 +18,8 @@ from domain.event import Recorded
 from domain.frames import CalibrationCompleted, CalibrationFailed, Frame
 from domain.observations import Observation
 from domain.storage_configs import StorageConfig
-from domain.transfers import Transfer, TransferCancelled, TransferChecked, TransferCompleted
+from domain.transfer_events import TransferCancelled, TransferChecked, TransferCompleted
+from domain.transfers import Transfer
 
 
 class DeleteWhenAllDelivered:

@@ -9,7 +9,7 @@ from application.ports.event_log import EventLog
 from application.ports.jobs import Jobs
 from application.transfer_requests import requests_of
 from domain.event import Recorded
-from domain.transfers import (
+from domain.transfer_events import (
     TransferAttemptFailed,
     TransferCheckFailed,
     TransferCheckRequested,

@@ -21,7 +21,8 @@ from domain.storage_configs import (
     StorageConfigDeleted,
     StorageConfigResumed,
 )
-from domain.transfers import Transfer, TransferFailed
+from domain.transfer_events import TransferFailed
+from domain.transfers import Transfer
 
 
 class FollowDestination:

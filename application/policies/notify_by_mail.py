@@ -16,7 +16,7 @@ from application.ports.webhooks import NoticeJobs
 from application.transfer_news import news_of
 from application.transfer_requests import requests_of
 from domain.event import Recorded
-from domain.transfers import TransferFailed, TransferHeld
+from domain.transfer_events import TransferFailed, TransferHeld
 
 STALE = timedelta(days=1)
 """What is older is no news any more, such as after a time without a mail server."""

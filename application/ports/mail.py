@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from application.permissions import Audience
-from domain.transfers import TransferRequested
+from domain.transfer_events import TransferRequested
 
 
 class Mailbox(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from application.permissions import Audience, Principal
-from domain.transfers import TransferRequested
+from domain.transfer_events import TransferRequested
 from domain.webhooks import Interest
 
 

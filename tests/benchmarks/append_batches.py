@@ -19,7 +19,8 @@ from adapters.event_store.mapper import StoredRow
 from adapters.postgres.migrate import migrate
 from application.ports.event_log import Commit, Write
 from domain.event import Cause
-from domain.transfers import TransferCompleted, stream_of, transfer_id
+from domain.transfer_events import TransferCompleted
+from domain.transfers import stream_of, transfer_id
 from tests.benchmarks import machine
 from tests.benchmarks.report import Row
 from tests.benchmarks.session import Session

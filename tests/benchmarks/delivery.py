@@ -15,7 +15,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from domain.transfers import TransferCompleted, TransferStarted, stream_of
+from domain.transfer_events import TransferCompleted, TransferStarted
+from domain.transfers import stream_of
 from tests.benchmarks import bare_sdk, machine
 from tests.benchmarks.delivering import Deliveries, new_observation, raw_file, time_of
 from tests.benchmarks.report import MIB, Row

@@ -23,7 +23,7 @@ from application.history import frame_life
 from application.ports.audit import EventFilter
 from application.ports.event_log import Commit, Write
 from domain.event import Cause
-from domain.transfers import TransferHeld
+from domain.transfer_events import TransferHeld
 from projections.audit.queries import AuditIndex
 from tests.benchmarks import load
 from tests.benchmarks.report import Row

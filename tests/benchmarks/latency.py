@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from domain.frames import FileProcessed, stream_of
-from domain.transfers import TransferRequested, TransferStarted
+from domain.transfer_events import TransferRequested, TransferStarted
 from domain.transfers import stream_of as transfer_stream
 from tests.benchmarks import machine
 from tests.benchmarks.delivering import Deliveries, new_observation, raw_file, time_of

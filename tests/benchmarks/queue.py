@@ -31,7 +31,8 @@ from application.ferry import Ferry
 from application.ports.destination import Arrived, Session, Upload
 from application.ports.event_log import Commit, Write
 from domain.storage_configs import StorageConfig
-from domain.transfers import TransferRequested, stream_of
+from domain.transfer_events import TransferRequested
+from domain.transfers import stream_of
 from tests.benchmarks.report import Row
 from tests.benchmarks.session import Session as Run
 from tests.fakes.file_store import OpenVault

@@ -17,7 +17,7 @@ from adapters.event_store.log import PostgresEventLog
 from application.ports.event_log import Batch, Commit, EventLog, Write
 from domain.errors import StarferryError
 from domain.event import Cause, Event, Recorded
-from domain.transfers import TransferHeld
+from domain.transfer_events import TransferHeld
 
 T = TypeVar("T")
 NOW = datetime(2024, 3, 10, 4, 5, 6, 789000, tzinfo=UTC)

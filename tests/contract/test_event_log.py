@@ -16,7 +16,7 @@ from domain.errors import AlreadyExists, Conflict, InvalidInput, StreamConflict
 from domain.event import Event
 from domain.frame_record import FrameRecord
 from domain.frames import FileProcessed
-from domain.transfers import TransferStarted
+from domain.transfer_events import TransferStarted
 from tests.contract.event_log_harness import (
     CAUSE,
     NOW,

@@ -17,7 +17,7 @@ from api.bootstrap import open_core
 from api.settings import Settings
 from domain.event import Event
 from domain.frames import FileDeletedFromServer
-from domain.transfers import TransferCompleted, TransferRequested
+from domain.transfer_events import TransferCompleted, TransferRequested
 from tests.crashes.installation import Installation
 from tests.crashes.load import Load, Sent
 

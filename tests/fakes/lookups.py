@@ -9,6 +9,7 @@ from application.ports.clock import Clock
 from application.ports.event_log import EventLog
 from domain import frames, storage_configs, transfers
 from domain.event import Recorded
+from domain.transfer_events import TransferCompleted
 from domain.transfers import Transfer
 
 
@@ -88,7 +89,7 @@ class LogLookups:
         expired = 0
         for history in self._streams("transfer:").values():
             state = transfers.fold(history)
-            ended = [one.at for one in history if isinstance(one.event, transfers.TransferCompleted)]
+            ended = [one.at for one in history if isinstance(one.event, TransferCompleted)]
             expired += state.delivered and not state.checking and ended[-1] < completed_before
         return expired
 

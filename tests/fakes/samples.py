@@ -18,7 +18,7 @@ from domain.hashes import Hashes
 from domain.observations import DestinationsSelected, ObservationSubmitted
 from domain.storage_configs import Content, FileContent, Settings, StorageConfigCreated
 from domain.thumbnails import Thumbnail
-from domain.transfers import TransferCompleted, TransferRequested, TransferStarted
+from domain.transfer_events import TransferCompleted, TransferRequested, TransferStarted
 from tests.fakes.clock import NOON
 
 CAUSE = Cause(actor="ana", via="api", correlation="request-1")

@@ -9,8 +9,7 @@ from domain import storage_configs, transfers
 from domain.deletion import FileInQuestion, safe_deletions
 from domain.event import Event
 from domain.storage_configs import FileContent, StorageConfig, StorageConfigDeleted, StorageConfigDisabled
-from domain.transfers import (
-    Transfer,
+from domain.transfer_events import (
     TransferAttemptFailed,
     TransferCancelled,
     TransferCompleted,
@@ -20,6 +19,7 @@ from domain.transfers import (
     TransferReleased,
     TransferRetried,
 )
+from domain.transfers import Transfer
 from tests.fakes.clock import NOON
 from tests.fakes.samples import completed, config_created, recorded, started, transfer_requested
 

@@ -28,7 +28,8 @@ from application import one_upload
 from application.ferry import Ferry
 from domain import transfers
 from domain.event import Event
-from domain.transfers import Transfer, TransferCompleted, TransferFailed
+from domain.transfer_events import TransferCompleted, TransferFailed
+from domain.transfers import Transfer
 from tests.contract.destination_harness import SMALL_CHUNK, FolderHarness, content, upload_of
 from tests.contract.dropbox_harness import DropboxHarness
 from tests.contract.gcs_harness import GcsHarness

@@ -16,21 +16,24 @@ from adapters.event_store.mapper import EventMapper
 from domain import transfers
 from domain.errors import NotAllowedNow
 from domain.event import Event, Recorded
-from domain.transfers import (
-    PAUSE_LIMIT,
-    Transfer,
+from domain.transfer_events import (
+    TransferAttemptFailed,
     TransferChecked,
+    TransferCheckFailed,
+    TransferCheckRequested,
     TransferCompleted,
     TransferFailed,
+    TransferRetried,
     TransferStarted,
 )
+from domain.transfers import PAUSE_LIMIT, Transfer
 from tests.fakes.clock import NOON
 from tests.fakes.samples import CAUSE, transfer_requested
 from tests.property.effort import searching
 
 MAPPER = EventMapper()
 MINUTES = [5, 10, 20]
-CHECKS = transfers.TransferCheckRequested | TransferChecked | transfers.TransferCheckFailed
+CHECKS = TransferCheckRequested | TransferChecked | TransferCheckFailed
 
 
 class TransferMachine(RuleBasedStateMachine):
@@ -202,18 +205,18 @@ class TransferMachine(RuleBasedStateMachine):
     @invariant()
     def history_makes_sense(self) -> None:
         events = [entry.event for entry in self.history]
-        rounds = 1 + sum(isinstance(event, transfers.TransferRetried) for event in events)
+        rounds = 1 + sum(isinstance(event, TransferRetried) for event in events)
         assert sum(isinstance(event, TransferCompleted) for event in events) <= rounds
         starts = [event.attempt for event in events if isinstance(event, TransferStarted)]
         assert starts == list(range(1, self.starts + 1))
         for before, event in pairwise(events):
             if isinstance(before, TransferCompleted | CHECKS):
-                assert isinstance(event, CHECKS | transfers.TransferRetried), "a completed one is checked or sent again"
+                assert isinstance(event, CHECKS | TransferRetried), "a completed one is checked or sent again"
         failures = 0
         for event in events:
-            if isinstance(event, transfers.TransferAttemptFailed | TransferFailed):
+            if isinstance(event, TransferAttemptFailed | TransferFailed):
                 failures += 1
-            if isinstance(event, transfers.TransferRetried):
+            if isinstance(event, TransferRetried):
                 failures = 0
             assert failures <= 4
 

@@ -55,7 +55,8 @@ from domain.frame_query import FrameQuery
 from domain.frame_record import FrameRecord
 from domain.frames import FileDeletedFromServer
 from domain.storage_configs import FileContent, Settings
-from domain.transfers import Transfer, TransferCompleted, TransferRequested, TransferRetried
+from domain.transfer_events import TransferCompleted, TransferRequested, TransferRetried
+from domain.transfers import Transfer
 from tests.fakes.destination import Fault
 from tests.postgres import fresh_database
 from tests.property.effort import searching

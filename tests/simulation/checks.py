@@ -16,8 +16,7 @@ from domain.event import Recorded
 from domain.frames import FileDeletedFromServer, FileProcessed, Frame, FrameDeleted
 from domain.observations import Observation
 from domain.storage_configs import StorageConfig
-from domain.transfers import (
-    Transfer,
+from domain.transfer_events import (
     TransferCancelled,
     TransferCheckRequested,
     TransferCompleted,
@@ -26,6 +25,7 @@ from domain.transfers import (
     TransferRetried,
     TransferStarted,
 )
+from domain.transfers import Transfer
 from tests.simulation.kernel import Violation
 from tests.simulation.read_models import ReadModel
 from tests.simulation.state import World

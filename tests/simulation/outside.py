@@ -11,7 +11,7 @@ from application.permissions import Audience, Principal
 from application.ports.broker import Message
 from application.ports.webhooks import Delivery, Subscriber
 from domain.errors import RetryLater
-from domain.transfers import TransferRequested
+from domain.transfer_events import TransferRequested
 from tests.simulation.faults import Wire
 
 LEASE = timedelta(seconds=45)

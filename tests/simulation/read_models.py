@@ -22,7 +22,8 @@ from domain.frame_query import FrameQuery
 from domain.frame_selection import FrameSelection
 from domain.frames import Frame
 from domain.storage_configs import Content
-from domain.transfers import Transfer, TransferCompleted, TransferRecordsExpired
+from domain.transfer_events import TransferCompleted, TransferRecordsExpired
+from domain.transfers import Transfer
 from tests.simulation.faults import Wire
 from tests.simulation.kernel import SECOND, Kernel, Signal
 from tests.simulation.log import Database

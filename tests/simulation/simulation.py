@@ -21,7 +21,7 @@ from domain import storage_configs as storage_config_rules
 from domain.accounts import AccountChanged, AccountCreated
 from domain.errors import RetryLater, StarferryError
 from domain.event import Event, Recorded
-from domain.transfers import TransferCompleted
+from domain.transfer_events import TransferCompleted
 from tests.simulation.checks import Checks
 from tests.simulation.faults import Faults, Wire
 from tests.simulation.kernel import SECOND, Crash, Kernel, Process, Violation

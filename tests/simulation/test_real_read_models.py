@@ -15,7 +15,7 @@ from application.ports.event_log import Batch
 from application.upload_sessions import OVER, session_owner
 from domain import observations
 from domain.event import Recorded
-from domain.transfers import TransferRequested
+from domain.transfer_events import TransferRequested
 from projections.frames.projection import FramesProjection
 from projections.lookups import ReadModelLookups
 from projections.observations import ObservationsProjection

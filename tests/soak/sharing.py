@@ -16,7 +16,7 @@ import msgspec
 
 from adapters.jobs.workers import NAMESPACE
 from domain.event import Recorded
-from domain.transfers import (
+from domain.transfer_events import (
     TransferAttemptFailed,
     TransferCompleted,
     TransferFailed,

@@ -11,12 +11,7 @@ from structlog.testing import capture_logs
 from domain import transfers
 from domain.errors import DestinationPaused, GiveUp, NeedsAuthorization, NotAllowedNow, RetryLater
 from domain.storage_configs import StorageConfigDeleted, StorageConfigEdited
-from domain.transfers import (
-    TransferChecked,
-    TransferCheckFailed,
-    TransferCheckRequested,
-    TransferRetried,
-)
+from domain.transfer_events import TransferChecked, TransferCheckFailed, TransferCheckRequested, TransferRetried
 from tests.fakes.clock import NOON
 from tests.fakes.samples import hashes_of, record
 from tests.unit.test_ferry import DATA, ID, PATH, Harbour

@@ -21,7 +21,7 @@ from domain.frame_query import FrameQuery
 from domain.frames import CopyWanted, FileDeletedFromServer, FileProcessed, FrameVersion
 from domain.groups import GroupCreated, MemberSet
 from domain.storage_configs import StorageConfigDeleted, StorageConfigDisabled
-from domain.transfers import TransferCancelled, TransferFailed, TransferRequested
+from domain.transfer_events import TransferCancelled, TransferFailed, TransferRequested
 from tests.fakes.clock import NOON, StillClock
 from tests.fakes.matches import LogMatches
 from tests.fakes.samples import (

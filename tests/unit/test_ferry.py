@@ -38,8 +38,7 @@ from domain.storage_configs import (
     StorageConfigDeleted,
     StorageConfigPaused,
 )
-from domain.transfers import (
-    Transfer,
+from domain.transfer_events import (
     TransferAttemptFailed,
     TransferCancelled,
     TransferCheckpointed,
@@ -52,6 +51,7 @@ from domain.transfers import (
     TransferRetried,
     TransferStarted,
 )
+from domain.transfers import Transfer
 from tests.fakes.clock import NOON, StillClock
 from tests.fakes.destination import OneDestination, ScriptedDestination
 from tests.fakes.file_store import HeldFiles, OpenVault

@@ -9,7 +9,7 @@ from application import one_upload, pacing
 from domain import storage_configs, transfers
 from domain.errors import GiveUp, RetryLater
 from domain.storage_configs import Settings, StorageConfigDeleted, StorageConfigEdited
-from domain.transfers import TransferCancelled, TransferCompleted, TransferFailed, TransferStarted
+from domain.transfer_events import TransferCancelled, TransferCompleted, TransferFailed, TransferStarted
 from tests.fakes.samples import configured, record, transfer_requested, transfer_state
 from tests.unit.test_ferry import DATA, ID, Harbour
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from adapters.event_store.long_streams import NOTHING, LongStreams
 from domain.event import Cause, Recorded
-from domain.transfers import TransferHeld
+from domain.transfer_events import TransferHeld
 
 
 def events(first: int, last: int) -> list[Recorded]:

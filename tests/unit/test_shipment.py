@@ -11,8 +11,7 @@ from application.ports.event_log import Commit
 from domain import transfers
 from domain.errors import DestinationPaused, GiveUp, NeedsAuthorization, RetryLater, StarferryError
 from domain.event import Recorded
-from domain.transfers import (
-    Transfer,
+from domain.transfer_events import (
     TransferAttemptFailed,
     TransferCancelled,
     TransferCompleted,
@@ -21,6 +20,7 @@ from domain.transfers import (
     TransferInterrupted,
     TransferStarted,
 )
+from domain.transfers import Transfer
 from tests.fakes.samples import record, started, transfer_requested, transfer_state
 from tests.unit.test_ferry import DATA, Harbour
 from tests.unit.test_ferry_limits import limit

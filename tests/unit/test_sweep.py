@@ -17,7 +17,7 @@ from domain.storage_configs import (
     StorageConfigPaused,
     StorageConfigResumed,
 )
-from domain.transfers import (
+from domain.transfer_events import (
     TransferAttemptFailed,
     TransferCheckFailed,
     TransferCheckRequested,

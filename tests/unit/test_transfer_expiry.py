@@ -11,8 +11,7 @@ from application.transfer_expiry import TransferExpiry
 from domain import transfers
 from domain.errors import NotAllowedNow
 from domain.event import Event
-from domain.transfers import (
-    UPKEEP_STREAM,
+from domain.transfer_events import (
     TransferCancelled,
     TransferChecked,
     TransferCheckRequested,
@@ -21,6 +20,7 @@ from domain.transfers import (
     TransferRecordsExpired,
     TransferRetried,
 )
+from domain.transfers import UPKEEP_STREAM
 from tests.fakes.clock import NOON, StillClock
 from tests.fakes.lookups import LogLookups
 from tests.fakes.samples import completed, record, recorded, started, transfer_requested

@@ -20,7 +20,7 @@ from domain import accounts, transfers
 from domain.accounts import AccountChanged
 from domain.errors import RetryLater
 from domain.event import Event, Recorded
-from domain.transfers import (
+from domain.transfer_events import (
     CopyState,
     TransferCancelled,
     TransferChecked,

@@ -15,7 +15,13 @@ from domain import transfers
 from domain.errors import NeedsAuthorization, RetryLater, StarferryError
 from domain.event import Event
 from domain.storage_configs import StorageConfigDeleted
-from domain.transfers import TransferCancelled, TransferChecked, TransferCheckRequested, TransferFailed, TransferRetried
+from domain.transfer_events import (
+    TransferCancelled,
+    TransferChecked,
+    TransferCheckRequested,
+    TransferFailed,
+    TransferRetried,
+)
 from tests.fakes.clock import StillClock
 from tests.fakes.destination import OneDestination, ScriptedDestination
 from tests.fakes.file_store import OpenVault

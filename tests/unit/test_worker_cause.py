@@ -11,7 +11,7 @@ import pytest
 from application.worker_cause import worker_cause
 from domain.event import Cause, Event, Recorded
 from domain.storage_configs import StorageConfigPaused
-from domain.transfers import (
+from domain.transfer_events import (
     TransferCheckRequested,
     TransferHeld,
     TransferInterrupted,

@@ -13,7 +13,8 @@ from application.history import KINDS
 from application.permissions import Principal
 from application.transact import transact
 from domain.catalogue import EVENTS
-from domain.transfers import UPKEEP_STREAM, TransferRecordsExpired
+from domain.transfer_events import TransferRecordsExpired
+from domain.transfers import UPKEEP_STREAM
 from tests.integration.api.deliveries import create, folder_body, observe, transfer
 from tests.integration.api.test_own_ingest import is_problem
 from tests.records import fits_bytes, new_name

@@ -17,7 +17,7 @@ from application.transact import transact
 from domain import transfers
 from domain.errors import InvalidInput
 from domain.event import Cause
-from domain.transfers import TransferHeld
+from domain.transfer_events import TransferHeld
 from tests.integration.api.test_own_ingest import is_problem
 from tests.records import record
 from tests.site import Site

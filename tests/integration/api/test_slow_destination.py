@@ -16,7 +16,8 @@ from application.fair_share import places_for
 from application.ferry import Ferry
 from application.ports.destination import Destination
 from domain.storage_configs import StorageConfig
-from domain.transfers import TransferStarted, destination_of
+from domain.transfer_events import TransferStarted
+from domain.transfers import destination_of
 from tests.integration.api.deliveries import create, folder_body, observe, transfers
 from tests.records import fits_bytes, new_name
 from tests.site import Site, eventually

@@ -19,7 +19,8 @@ from api.settings import Settings
 from application.commands.accounts import change_account
 from application.permissions import Audience, Principal
 from application.transfer_news import Sent
-from domain.transfers import TransferRequested, stream_of
+from domain.transfer_events import TransferRequested
+from domain.transfers import stream_of
 from projections.delivery_queries import DeliveryQueries
 from projections.transfer_audience import AudienceQueries
 from tests.integration.api.deliveries import create, folder_body, observe, transfer

@@ -16,7 +16,7 @@ from domain.event import Cause, Event, Recorded
 from domain.frame_record import FrameRecord
 from domain.frames import FileProcessed, FilesRemoved, FrameDeleted, FrameVersion
 from domain.thumbnails import Thumbnail, ThumbnailAdded, ThumbnailRemoved
-from domain.transfers import TransferRequested
+from domain.transfer_events import TransferRequested
 from tests.contract.event_log_harness import NOW
 
 BY = Cause(actor="ada", via="api", correlation="c0ffee")

@@ -13,7 +13,16 @@ from adapters.event_store.log import PostgresEventLog
 from adapters.sky.spherical_sky import SphericalSky
 from api.bootstrap import read_models
 from application.ports.event_log import Commit, Write
-from domain import accounts, frames, groups, mail_notices, observations, storage_configs, transfers, webhooks
+from domain import (
+    accounts,
+    frames,
+    groups,
+    mail_notices,
+    observations,
+    storage_configs,
+    transfers,
+    webhooks,
+)
 from domain.event import Cause, Event
 from domain.footprint import Footprint
 from domain.frame_record import FrameRecord
@@ -27,6 +36,24 @@ from domain.frames import (
 )
 from domain.storage_configs import Settings
 from domain.thumbnails import Thumbnail, ThumbnailAdded, ThumbnailRemoved
+from domain.transfer_events import (
+    TransferAttemptFailed,
+    TransferCancelled,
+    TransferChecked,
+    TransferCheckFailed,
+    TransferCheckpointed,
+    TransferCheckRequested,
+    TransferCleared,
+    TransferCompleted,
+    TransferFailed,
+    TransferHeld,
+    TransferInterrupted,
+    TransferRecordsExpired,
+    TransferReleased,
+    TransferRequested,
+    TransferRetried,
+    TransferStarted,
+)
 from projections.projection import Projection
 from projections.runner import create_missing
 
@@ -160,7 +187,7 @@ def write_a_little_of_everything(writer: Writer) -> int:
     writer.file(31)
     _thumbnails(writer)
     _transfer(writer, 8, "expired")
-    writer.write(transfers.UPKEEP_STREAM, transfers.TransferRecordsExpired(completed_before=writer.now + MOMENT))
+    writer.write(transfers.UPKEEP_STREAM, TransferRecordsExpired(completed_before=writer.now + MOMENT))
     for number, outcome in enumerate(("completed", "failed", "cancelled", "pending", "running", "missing", "cleared")):
         _transfer(writer, number, outcome)
     for enabled in (True, True, False, True):
@@ -222,54 +249,55 @@ def _transfer(writer: Writer, number: int, outcome: str) -> None:
     stream = transfers.stream_of(name)
     writer.write(
         stream,
-        transfers.TransferRequested(
+        TransferRequested(
             id=name, storage_config="cfg-1", provider="folder", frame=basename(number), frame_id=number + 1,
             version_id=number * 100 + 1, filename="x.fits", content="raw", destination_path="/x.fits", store_path="p",
             store_key="k", md5="m", size=10, observation="700", owner="ada",
         ),
-        transfers.TransferStarted(attempt=1, worker="w"),
+        TransferStarted(attempt=1, worker="w"),
     )  # fmt: skip
     later = writer.now + timedelta(minutes=5)
     endings: dict[str, tuple[Event, ...]] = {
         "completed": (
-            transfers.TransferCheckpointed(attempt=1, bytes_sent=4),
-            transfers.TransferCompleted(
+            TransferCheckpointed(attempt=1, bytes_sent=4),
+            TransferCompleted(
                 attempt=1, destination_path="/x.fits", remote_id="1", bytes_sent=10, verified={"md5": "m"}
             ),
-            transfers.TransferCheckRequested(),
-            transfers.TransferCheckFailed(failures=1, reason="503", error="RetryLater", next_check_at=later),
-            transfers.TransferChecked(outcome="verified", verified={"md5": "m"}),
+            TransferCheckRequested(),
+            TransferCheckFailed(failures=1, reason="503", error="RetryLater", next_check_at=later),
+            TransferChecked(outcome="verified", verified={"md5": "m"}),
         ),
         "expired": (
-            transfers.TransferCompleted(
+            TransferCompleted(
                 attempt=1, destination_path="/x.fits", remote_id="1", bytes_sent=10, verified={"md5": "m"}
             ),
         ),
-        "cleared": (transfers.TransferFailed(attempt=1, reason="no", error="GiveUp"), transfers.TransferCleared()),
+        "cleared": (
+            TransferFailed(attempt=1, reason="no", error="GiveUp"),
+            TransferCleared(),
+        ),
         "missing": (
-            transfers.TransferCompleted(
+            TransferCompleted(
                 attempt=1, destination_path="/x.fits", remote_id="1", bytes_sent=10, verified={"md5": "m"}
             ),
-            transfers.TransferCheckRequested(),
-            transfers.TransferChecked(outcome="missing", reason="gone"),
-            transfers.TransferRetried(),
+            TransferCheckRequested(),
+            TransferChecked(outcome="missing", reason="gone"),
+            TransferRetried(),
         ),
         "failed": (
-            transfers.TransferAttemptFailed(
-                attempt=1, failures=1, reason="503", error="RetryLater", next_attempt_at=later
-            ),
-            transfers.TransferStarted(attempt=2, worker="w"),
-            transfers.TransferFailed(attempt=2, reason="no bucket", error="GiveUp"),
-            transfers.TransferRetried(),
-            transfers.TransferStarted(attempt=3, worker="w"),
-            transfers.TransferFailed(attempt=3, reason="no bucket", error="GiveUp"),
+            TransferAttemptFailed(attempt=1, failures=1, reason="503", error="RetryLater", next_attempt_at=later),
+            TransferStarted(attempt=2, worker="w"),
+            TransferFailed(attempt=2, reason="no bucket", error="GiveUp"),
+            TransferRetried(),
+            TransferStarted(attempt=3, worker="w"),
+            TransferFailed(attempt=3, reason="no bucket", error="GiveUp"),
         ),
         "cancelled": (
-            transfers.TransferHeld(reason="full"),
-            transfers.TransferReleased(),
-            transfers.TransferCancelled(reason="enough"),
+            TransferHeld(reason="full"),
+            TransferReleased(),
+            TransferCancelled(reason="enough"),
         ),
-        "pending": (transfers.TransferInterrupted(attempt=1, reason="lost"),),
+        "pending": (TransferInterrupted(attempt=1, reason="lost"),),
         "running": (),
     }
     if endings[outcome]:

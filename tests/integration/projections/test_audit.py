@@ -18,7 +18,7 @@ from application.ports.event_log import Commit, Write
 from domain.accounts import PasswordSet
 from domain.errors import RetryLater
 from domain.event import Cause, Event, Recorded
-from domain.transfers import TransferHeld, TransferReleased
+from domain.transfer_events import TransferHeld, TransferReleased
 from projections import lookups
 from projections.audit import projection, queries
 from projections.audit.projection import AuditProjection

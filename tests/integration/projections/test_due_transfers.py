@@ -10,6 +10,12 @@ from psycopg_pool import ConnectionPool
 from adapters.event_store.log import PostgresEventLog
 from domain import transfers
 from domain.event import Event
+from domain.transfer_events import (
+    TransferChecked,
+    TransferCheckFailed,
+    TransferCheckRequested,
+    TransferHeld,
+)
 from projections.lookups import ReadModelLookups
 from projections.runner import ProjectionRunner
 from tests.fakes.samples import completed, started, transfer_requested
@@ -29,15 +35,15 @@ def test_s57_due_are_those_that_nobody_nudged_and_that_wait_nowhere(
         return requested.id
 
     done = (started(), completed())
-    asked = transfers.TransferCheckRequested()
-    failed = transfers.TransferCheckFailed(failures=1, reason="r", error="e", next_check_at=SOON)
+    asked = TransferCheckRequested()
+    failed = TransferCheckFailed(failures=1, reason="r", error="e", next_check_at=SOON)
     pending = transfer(1)
     parked = transfer(2)
     check = transfer(3, *done, asked)
     transfer(4, *done)
     transfer(5, *done, asked, failed)
-    transfer(6, *done, asked, transfers.TransferChecked(outcome="verified"))
-    transfer(7, transfers.TransferHeld(reason="r"))
+    transfer(6, *done, asked, TransferChecked(outcome="verified"))
+    transfer(7, TransferHeld(reason="r"))
     connection.execute(
         "INSERT INTO starferry.waiting_transfer (transfer, storage_config) VALUES (%s, 'cfg')", (parked,)
     )

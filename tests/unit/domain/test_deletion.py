@@ -9,15 +9,15 @@ from domain import storage_configs, transfers
 from domain.deletion import FileInQuestion, SafeToDelete, safe_deletions, still_wanted
 from domain.event import Event
 from domain.storage_configs import FileContent, StorageConfig, StorageConfigDeleted
-from domain.transfers import (
+from domain.transfer_events import (
     CopyState,
-    Transfer,
     TransferCancelled,
     TransferChecked,
     TransferCheckFailed,
     TransferCheckRequested,
     TransferFailed,
 )
+from domain.transfers import Transfer
 from tests.fakes.samples import completed, config_created, recorded, started, transfer_requested
 
 RAW = FileInQuestion("m31", 1, "raw")

@@ -10,7 +10,16 @@ import pytest
 from domain import transfers
 from domain.errors import NotAllowedNow
 from domain.event import Event
-from domain.transfers import Transfer, TransferAttemptFailed, TransferFailed, TransferHeld
+from domain.transfer_events import (
+    TransferAttemptFailed,
+    TransferCancelled,
+    TransferFailed,
+    TransferHeld,
+    TransferInterrupted,
+    TransferReleased,
+    TransferRetried,
+)
+from domain.transfers import Transfer
 from tests.fakes.clock import NOON
 from tests.fakes.samples import completed, recorded, started, transfer_requested
 
@@ -39,7 +48,7 @@ def failing(attempt: int, failures: int, minutes: float) -> TransferAttemptFaile
 
 HELD = TransferHeld(reason="The destination must be authorized again.")
 FAILED = TransferFailed(attempt=1, reason="No such bucket.", error="GiveUp")
-CANCELLED = transfers.TransferCancelled(reason="Cancelled by ana.")
+CANCELLED = TransferCancelled(reason="Cancelled by ana.")
 ENDED = [[started(), completed()], [started(), FAILED], [CANCELLED]]
 
 
@@ -159,7 +168,7 @@ def test_s41_a_fault_that_no_retry_can_mend_fails_at_the_first_attempt() -> None
         [],
         [started(), failing(1, 1, 5)],
         [started(), failing(1, 1, 0), started(2)],
-        [started(), transfers.TransferInterrupted(attempt=1, reason="lost"), started(2, "w2")],
+        [started(), TransferInterrupted(attempt=1, reason="lost"), started(2, "w2")],
         [started(), HELD],
         *ENDED,
     ],
@@ -201,7 +210,7 @@ def test_s45_s46_holding_and_releasing_uses_up_no_attempt(history: list[Event]) 
 
 
 def test_a_released_transfer_is_due_at_once() -> None:
-    released = after(started(), failing(1, 1, minutes=5), HELD, transfers.TransferReleased())
+    released = after(started(), failing(1, 1, minutes=5), HELD, TransferReleased())
     assert transfers.start(released, "w1", NOON) == (started(2),)
 
 
@@ -221,7 +230,7 @@ def test_s46_a_transfer_waits_a_week_for_a_paused_destination_and_then_fails_wit
         now = NOON + timedelta(hours=hours)
         (event,) = transfers.wait_for_pause(state, "The account is full.", now)
         assert isinstance(event, TransferHeld)
-        state = then(state, (event, transfers.TransferReleased(), started(state.attempts + 1)), at=now)
+        state = then(state, (event, TransferReleased(), started(state.attempts + 1)), at=now)
     (event,) = transfers.wait_for_pause(state, "The account is full.", NOON + timedelta(days=7))
     assert isinstance(event, TransferFailed)
     assert event.reason == "The account is full."
@@ -229,7 +238,7 @@ def test_s46_a_transfer_waits_a_week_for_a_paused_destination_and_then_fails_wit
 
 
 def test_waiting_for_authorization_does_not_count_as_a_pause() -> None:
-    state = after(HELD, transfers.TransferReleased(), started())
+    state = after(HELD, TransferReleased(), started())
     (event,) = transfers.wait_for_pause(state, "The account is full.", NOON + timedelta(days=30))
     assert isinstance(event, TransferHeld)
 
@@ -237,8 +246,8 @@ def test_waiting_for_authorization_does_not_count_as_a_pause() -> None:
 def test_the_week_begins_anew_after_a_failure_of_another_kind_or_a_manual_retry() -> None:
     full = TransferHeld(reason="Full.", paused=True)
     much_later = NOON + timedelta(days=8)
-    another_fault = after(full, transfers.TransferReleased(), started(), failing(1, 1, 5), started(2))
-    retried = after(full, transfers.TransferReleased(), started(), FAILED, transfers.TransferRetried(), started(2))
+    another_fault = after(full, TransferReleased(), started(), failing(1, 1, 5), started(2))
+    retried = after(full, TransferReleased(), started(), FAILED, TransferRetried(), started(2))
     for state in (another_fault, retried):
         (event,) = transfers.wait_for_pause(state, "Full.", much_later)
         assert isinstance(event, TransferHeld)

@@ -8,7 +8,7 @@ from adapters.event_store.memory import MemoryEventLog
 from application.policies.cancel_transfers_of_deleted_frames import REASON, CancelTransfersOfDeletedFrames
 from domain import frames, transfers
 from domain.event import Event
-from domain.transfers import TransferCancelled, TransferFailed, TransferHeld
+from domain.transfer_events import TransferCancelled, TransferFailed, TransferHeld
 from tests.fakes.clock import StillClock
 from tests.fakes.lookups import LogLookups
 from tests.fakes.samples import (

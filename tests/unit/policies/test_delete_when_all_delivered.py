@@ -14,13 +14,8 @@ from domain import frames, observations, transfers
 from domain.frames import CalibrationCompleted, CalibrationFailed, FileDeletedFromServer
 from domain.observations import DestinationsSelected
 from domain.storage_configs import Content, StorageConfigDeleted
-from domain.transfers import (
-    TransferCancelled,
-    TransferChecked,
-    TransferCheckRequested,
-    TransferFailed,
-    transfer_id,
-)
+from domain.transfer_events import TransferCancelled, TransferChecked, TransferCheckRequested, TransferFailed
+from domain.transfers import transfer_id
 from tests.fakes.clock import StillClock
 from tests.fakes.jobs import ListedDeadLetters
 from tests.fakes.samples import (

@@ -34,7 +34,7 @@ from domain.standing_deliveries import (
     RuleScope,
 )
 from domain.storage_configs import FileContent, StorageConfigDeleted
-from domain.transfers import TransferRequested
+from domain.transfer_events import TransferRequested
 from tests.fakes.clock import NOON, StillClock
 from tests.fakes.jobs import ListedDeadLetters
 from tests.fakes.samples import (

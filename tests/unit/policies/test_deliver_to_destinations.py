@@ -13,7 +13,7 @@ from domain.event import Event, Recorded
 from domain.frames import CalibrationCompleted, FileDeletedFromServer, FrameVersion
 from domain.observations import DestinationsSelected
 from domain.storage_configs import FileContent, StorageConfigDeleted, StorageConfigDisabled, StorageConfigEdited
-from domain.transfers import TransferRequested
+from domain.transfer_events import TransferRequested
 from tests.fakes.clock import StillClock
 from tests.fakes.lookups import LogLookups
 from tests.fakes.samples import arrived, config_created, configured, file_processed, record, submitted, version

@@ -12,7 +12,7 @@ from application.policies.deliver_to_destinations import DeliverToDestinations
 from domain import accounts
 from domain.accounts import AccountChanged, AccountCreated
 from domain.frames import FileProcessed
-from domain.transfers import TransferRequested
+from domain.transfer_events import TransferRequested
 from tests.fakes.clock import NOON, StillClock
 from tests.fakes.lookups import LogLookups
 from tests.fakes.samples import arrived, configured, file_processed, record, submitted, version

@@ -10,7 +10,7 @@ import pytest
 from adapters.event_store.memory import MemoryEventLog
 from application.policies.effects import NudgeWorkers
 from domain.event import Event
-from domain.transfers import (
+from domain.transfer_events import (
     TransferAttemptFailed,
     TransferCancelled,
     TransferChecked,

@@ -15,7 +15,7 @@ from application.policies.runner import PolicyRunner
 from application.ports.event_log import Commit
 from domain.errors import RetryLater
 from domain.event import Recorded
-from domain.transfers import TransferHeld, TransferReleased
+from domain.transfer_events import TransferHeld, TransferReleased
 from tests.fakes.clock import StillClock
 from tests.fakes.jobs import ListedDeadLetters
 from tests.fakes.samples import record

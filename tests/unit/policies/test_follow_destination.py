@@ -15,7 +15,7 @@ from domain.storage_configs import (
     StorageConfigPaused,
     StorageConfigResumed,
 )
-from domain.transfers import TransferCancelled, TransferFailed, TransferHeld, TransferReleased
+from domain.transfer_events import TransferCancelled, TransferFailed, TransferHeld, TransferReleased
 from tests.fakes.clock import NOON, StillClock
 from tests.fakes.lookups import LogLookups
 from tests.fakes.samples import completed, configured, record, started, transfer_requested, transfer_state

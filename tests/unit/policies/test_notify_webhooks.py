@@ -12,7 +12,7 @@ from application.permissions import Audience, Principal
 from application.policies.notify_webhooks import NotifyWebhooks
 from application.ports.webhooks import Delivery, Subscriber
 from domain.event import Event
-from domain.transfers import TransferCheckpointed, TransferFailed, TransferHeld, TransferRequested
+from domain.transfer_events import TransferCheckpointed, TransferFailed, TransferHeld, TransferRequested
 from domain.webhooks import Interest
 from tests.fakes.clock import StillClock
 from tests.fakes.samples import completed, record, started, transfer_requested

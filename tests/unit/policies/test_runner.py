@@ -13,7 +13,7 @@ from application.policies.runner import TRIES, PolicyRunner
 from application.ports.event_log import Commit
 from domain.errors import AlreadyExists, Conflict, NotAllowedNow, RetryLater, StreamConflict
 from domain.event import Recorded
-from domain.transfers import TransferCancelled, TransferHeld, TransferReleased
+from domain.transfer_events import TransferCancelled, TransferHeld, TransferReleased
 from tests.fakes.clock import StillClock
 from tests.fakes.jobs import ListedDeadLetters
 from tests.fakes.samples import record
