@@ -6,12 +6,9 @@ What operators do now and then (taking over an archive, deleting many frames) is
 from __future__ import annotations
 
 import hashlib
-import secrets as random_source
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import lru_cache
-from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
@@ -27,9 +24,7 @@ from adapters.event_store.follow import Wakeup
 from adapters.event_store.log import PostgresEventLog
 from adapters.event_store.numbers import BlockNumbers
 from adapters.event_store.seals import Sealer
-from adapters.file_store.directory import DirectoryStore
-from adapters.file_store.dummy import DummyStore
-from adapters.file_store.hashing import Hasher
+from adapters.file_store.hashing import hash_file
 from adapters.fits.settings import FitsSettings
 from adapters.fits.stored_paths import stored_path, stored_thumbnail_path
 from adapters.jobs.limits import PostgresLimits
@@ -40,8 +35,6 @@ from adapters.mail.book import PREFIX, PostgresDigests
 from adapters.mail.smtp import SmtpMailer
 from adapters.passwords import PostgresPasswords
 from adapters.portal.client import HttpPortal
-from adapters.portal.exchange import PortalHttp
-from adapters.portal.tags import PortalTags
 from adapters.progress import ProgressNotices
 from adapters.sessions import PostgresSessions
 from adapters.sky.spherical_sky import SphericalSky
@@ -49,6 +42,7 @@ from adapters.vault.keyring import open_keyring
 from adapters.vault.postgres_vault import PostgresVault
 from adapters.webhooks.book import PostgresDeliveries
 from adapters.webhooks.sender import HttpWebhookSender
+from api.chosen import frame_reader, link_key, open_portal, open_store
 from api.links import Links
 from api.settings import Settings
 from application.event_search import EventSearch
@@ -78,7 +72,6 @@ from application.upload_sessions import SessionCleaning
 from application.webhook_post import WebhookPost
 from domain.errors import Misconfigured
 from domain.frame_record import FrameRecord
-from domain.hashes import Hashes
 from projections.accounts import AccountsProjection
 from projections.audit.projection import AuditProjection
 from projections.audit.queries import AuditIndex
@@ -126,7 +119,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reader(self) -> FrameReader:
         """Reads FITS files. Loaded when first used: astropy is a third of a process's memory."""
-        return _frame_reader(self.settings)
+        return frame_reader(self.settings)
 
     def unpacked(self, source: BinaryIO, size: int, filename: str) -> Content:
         """A packed FITS file of `size` bytes, unpacked. Raises what UnpackedFile does."""
@@ -329,11 +322,11 @@ def open_core(settings: Settings, conninfo: str, *, serving: bool = False, any_v
         sky=SphericalSky(),
         log=log,
         numbers=BlockNumbers(log.datastore),
-        store=_open_store(settings, clock),
+        store=open_store(settings, clock),
         vault=vault,
         passwords=PostgresPasswords(pool),
         sessions=PostgresSessions(pool),
-        portal=_open_portal(settings),
+        portal=open_portal(settings),
         jobs=jobs,
         limits=PostgresLimits(conninfo, pool, places_for(settings["STARFERRY_WORKERS"])),
         lookups=ReadModelLookups(pool),
@@ -361,77 +354,3 @@ def open_core(settings: Settings, conninfo: str, *, serving: bool = False, any_v
         jobs.close()
         log.close()
         pool.close()
-
-
-@lru_cache(maxsize=1)
-def _frame_reader(settings: Settings) -> FrameReader:
-    from adapters.fits.reader import FitsReader
-
-    base, token = settings["OBSERVATION_PORTAL_BASE_URL"], settings["OBSERVATION_PORTAL_API_TOKEN"]
-    tags = PortalTags(PortalHttp(timeout=5.0, pause=30.0), base, token) if base else None
-    return FitsReader(FitsSettings.from_environment(settings.environment), proposal_tags=tags)
-
-
-def _open_portal(settings: Settings) -> HttpPortal | None:
-    if not settings["OAUTH_PROFILE_URL"]:
-        return None
-    return HttpPortal(
-        PortalHttp(),
-        profile_url=settings["OAUTH_PROFILE_URL"],
-        token_url=settings["OAUTH_TOKEN_URL"],
-        client_id=settings["OAUTH_CLIENT_ID"],
-        secret=settings["OAUTH_CLIENT_SECRET"],
-    )
-
-
-def _open_store(settings: Settings, clock: SystemClock) -> FileStore:
-    if settings["FILESTORE_TYPE"] == "local":
-        root = settings["FILESYSTEM_STORAGE_ROOT_DIR"]
-        return DirectoryStore(Path(root) if root else settings.data / "files", clock=clock)
-    if settings["FILESTORE_TYPE"] == "dummy":
-        return DummyStore(settings.data / "spool", clock=clock)
-    from adapters.file_store.s3 import S3Store  # boto3 is only loaded by those who use it
-    from adapters.file_store.s3_settings import S3Settings
-
-    s3 = S3Settings(
-        bucket=settings["BUCKET"],
-        access_key=settings["AWS_ACCESS_KEY_ID"],
-        secret_key=settings["AWS_SECRET_ACCESS_KEY"],
-        region=settings["AWS_DEFAULT_REGION"],
-        addressing_style=settings["S3_ADDRESSING_STYLE"],
-        signature_version=settings["S3_SIGNATURE_VERSION"],
-        days_to_ia=settings["S3_DAYS_TO_IA_STORAGE"],
-        **({"endpoint": settings["S3_ENDPOINT_URL"]} if settings["S3_ENDPOINT_URL"] else {}),
-    )
-    store = S3Store(s3, spool=settings.data / "spool", clock=clock)
-    store.check()
-    return store
-
-
-def link_key(settings: Settings) -> bytes:
-    """What signs download links: SECRET_KEY, or 32 random bytes kept in the data folder."""
-    if settings["SECRET_KEY"]:
-        return str(settings["SECRET_KEY"]).encode()
-    file = settings.data / "keys" / "links.key"
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        fresh = file.with_suffix(f".{random_source.token_hex(4)}")
-        fresh.touch(mode=0o600)
-        fresh.write_bytes(random_source.token_bytes(32))
-        try:
-            file.hardlink_to(fresh)
-        except FileExistsError:
-            pass  # another process was first
-        finally:
-            fresh.unlink()
-    return file.read_bytes()
-
-
-def hash_file(source: BinaryIO) -> tuple[int, Hashes]:
-    """Size and hashes of a whole file, read from its beginning."""
-    source.seek(0)
-    hasher, size = Hasher(), 0
-    while piece := source.read(1024 * 1024):
-        hasher.update(piece)
-        size += len(piece)
-    return size, hasher.result()

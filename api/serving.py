@@ -20,7 +20,8 @@ from adapters.event_store.reader import LogReader
 from adapters.ingest_metrics import IngestMetrics
 from adapters.portal.questions import PortalQuestions
 from adapters.throttle_counts import PostgresThrottleCounts
-from api.bootstrap import Core, link_key
+from api.bootstrap import Core
+from api.chosen import link_key
 from api.correlation import correlation
 from api.csrf import Csrf
 from api.event_feed import EventFeed

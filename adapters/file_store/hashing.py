@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import BinaryIO
 
 import google_crc32c
 
@@ -52,3 +53,13 @@ class Hasher:
             crc32c=f"{self._crc32c:08x}",
             dropbox=blocks.hexdigest(),
         )
+
+
+def hash_file(source: BinaryIO) -> tuple[int, Hashes]:
+    """Size and hashes of a whole file, read from its beginning."""
+    source.seek(0)
+    hasher, size = Hasher(), 0
+    while piece := source.read(1024 * 1024):
+        hasher.update(piece)
+        size += len(piece)
+    return size, hasher.result()

@@ -17,7 +17,7 @@ import rich_click as click
 import yaml
 
 from api.cli import cli
-from api.settings import SETTINGS
+from api.setting_list import SETTINGS
 from tests.ports import free_port
 from tests.postgres import fresh_database
 from tests.records import fits_bytes, new_name, record

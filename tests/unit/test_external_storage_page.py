@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from api.settings import SETTINGS
+from api.setting_list import SETTINGS
 from api.v1.description import operations
 from domain.destination_paths import VARIABLES
 from tests.compatibility import ROOT, STORAGE

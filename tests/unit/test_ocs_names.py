@@ -8,7 +8,8 @@ import pytest
 
 from adapters.fits.settings import FitsSettings
 from api.ocs_names import WITHOUT_EFFECT
-from api.settings import SETTINGS, Settings
+from api.setting_list import SETTINGS
+from api.settings import Settings
 
 ARCHIVE = {
     "SECRET_KEY": "a-secret-of-theirs",
