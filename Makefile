@@ -50,14 +50,16 @@ fuzz: venv
 
 # Uploads under faults, crashes and races, at every step of each provider's; the suite has a selection.
 one-object: venv
-	ONE_OBJECT_TIMES=20 $(BIN)/python -m pytest -n 2 tests/property/test_one_object.py
+	SEARCH=1 ONE_OBJECT_TIMES=20 $(BIN)/python -m pytest -n 2 tests/property/test_one_object.py
 
 # 2 000 transfers shared by four workers, of which one is killed and one cut off from the database for a minute.
 four-workers: venv
 	$(BIN)/python -m tests.soak
 
-# State machines of every aggregate and of the whole system, with fifty times the examples of the suite, and other ones.
+# All properties with other examples than the suite's; state machines of every aggregate and of the whole system, with
+# fifty times as many.
 properties: venv
+	SEARCH=1 $(BIN)/python -m pytest -n 2 tests/property tests/unit
 	PROPERTY_TIMES=50 $(BIN)/python -m pytest -n 2 tests/property -k machine
 	PROPERTY_TIMES=50 $(BIN)/python -m pytest tests/property/test_whole_system.py
 

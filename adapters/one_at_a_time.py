@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import psycopg
 
+from adapters.postgres.advisory_lock import trying
 from domain.errors import RetryLater
 
 RETENTION_LOCK = 7236837106
@@ -21,9 +22,10 @@ class OneAtATime:
     def run(self, work: Callable[[], int]) -> int:
         """What `work` returns; 0, and it isn't done, while another process is at it. Raises RetryLater."""
         try:
-            with psycopg.connect(self._conninfo, autocommit=True) as connection:
-                if connection.execute("SELECT pg_try_advisory_lock(%s)", (self._lock,)).fetchone() != (True,):
-                    return 0
-                return work()
+            with (
+                psycopg.connect(self._conninfo, autocommit=True) as connection,
+                trying(connection, self._lock) as held,
+            ):
+                return work() if held else 0
         except psycopg.OperationalError as error:
             raise RetryLater("The database can't be reached at the moment.") from error

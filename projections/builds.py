@@ -121,9 +121,7 @@ def sizes(connection: psycopg.Connection[Any]) -> dict[str, int]:
 
 
 @contextmanager
-def building(
-    conninfo: str, name: str, *, wait_milliseconds: int = LOCK_MILLISECONDS
-) -> Iterator[psycopg.Connection[Any]]:
+def building(conninfo: str, name: str, *, wait_milliseconds: int | None = None) -> Iterator[psycopg.Connection[Any]]:
     """A connection that is the only one to build, swap or forget this read model.
 
     Raises Conflict while another does, RetryLater when the database goes away, here or in what is done with it.
@@ -138,13 +136,14 @@ def building(
 
 
 def lock(
-    connection: psycopg.Connection[Any], key: int, name: str, taken: str, *, wait_milliseconds: int = LOCK_MILLISECONDS
+    connection: psycopg.Connection[Any], key: int, name: str, taken: str, *, wait_milliseconds: int | None = None
 ) -> None:
     """Hold a name until the connection ends; Conflict with the sentence `taken` when another does. It is waited for a
     little: one that has just ended may hold it for some milliseconds more."""
+    patience = LOCK_MILLISECONDS if wait_milliseconds is None else wait_milliseconds
     try:
         with connection.transaction():
-            connection.execute(f"SET LOCAL lock_timeout TO {wait_milliseconds}".encode())
+            connection.execute(f"SET LOCAL lock_timeout TO {patience}".encode())
             connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", (key, name))
     except psycopg.errors.LockNotAvailable:
         raise Conflict(taken) from None

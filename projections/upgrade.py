@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,9 @@ from projections.builds import Build, build_of, sizes
 from projections.projection import Projection, live_schema
 from projections.rebuild import resumable
 from projections.versions import misfits, sentence
+
+LINGERING_SECONDS = 0.5
+"""How long a session that has ended may still be shown; it is some milliseconds."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,8 +64,16 @@ def steps(connection: psycopg.Connection[Any], projections: Sequence[Projection]
 
 def others_connected(connection: psycopg.Connection[Any]) -> int:
     """How many other sessions use this database: an older program's processes, or somebody's psql."""
-    row = connection.execute(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+    others, until = _others(connection), time.monotonic() + LINGERING_SECONDS
+    while others and time.monotonic() < until:
+        time.sleep(LINGERING_SECONDS / 10)
+        others &= _others(connection)
+    return len(others)
+
+
+def _others(connection: psycopg.Connection[Any]) -> set[int]:
+    found = connection.execute(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
         "AND usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'"
-    ).fetchone()
-    return row[0] if row else 0
+    )
+    return {pid for (pid,) in found}

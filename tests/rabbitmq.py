@@ -12,7 +12,7 @@ from pathlib import Path
 import kombu
 import pytest
 
-from tests.ports import free_port
+from tests.ports import free_ports
 from tests.site import eventually
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -25,7 +25,7 @@ class RabbitNode:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._port, self._dist, self._epmd_port = (free_port() for _ in range(3))
+        self._port, self._dist, self._epmd_port = free_ports(3)
         self.url = f"amqp://guest:guest@127.0.0.1:{self._port}//"
         self._environment = {
             "PATH": os.environ["PATH"],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
@@ -51,9 +51,20 @@ class S3Emulator:
         return S3Settings(**given | other)
 
 
+def _one_at_a_time() -> Callable[..., Any]:
+    """Moto's S3, which can lose one of two versions of a key that come at the same moment."""
+    app, alone = create_backend_app("s3"), threading.Lock()
+
+    def answered(*request: Any) -> Any:
+        with alone:
+            return app(*request)
+
+    return answered
+
+
 @contextlib.contextmanager
 def running_s3() -> Iterator[S3Emulator]:
-    server = make_server("127.0.0.1", 0, create_backend_app("s3"), threaded=True, request_handler=MotoRequestHandler)
+    server = make_server("127.0.0.1", 0, _one_at_a_time(), threaded=True, request_handler=MotoRequestHandler)
     serving = threading.Thread(target=server.serve_forever, daemon=True)
     serving.start()
     try:

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest import mock
 
 import httpx
 import msgspec
@@ -179,6 +180,8 @@ def running_site(
     settings = Settings({"DATABASE_URL": conninfo, **(environment or {})}, data=directory)
     jobs = CarryingJobs()
     with ExitStack() as stack:
+        for waits in ("api.read_gate", "projections.lookups"):  # also when the machine stands still for a while
+            stack.enter_context(mock.patch(f"{waits}.WAIT_SECONDS", 15.0))
         core = stack.enter_context(open_core(settings, conninfo))
         ferry = core.ferry("test-worker")
 
@@ -221,7 +224,7 @@ def served(settings: Settings, conninfo: str) -> Iterator[str]:
         listener.close()
 
 
-def eventually(condition: Callable[[], T], complaint: str, *, seconds: float = 15.0) -> T:
+def eventually(condition: Callable[[], T], complaint: str, *, seconds: float = 60.0) -> T:
     """The first truthy value of `condition`, or a failed test."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

@@ -20,6 +20,7 @@ from psycopg.rows import tuple_row
 from adapters.event_store.compressor import HeaderCompressor
 from adapters.event_store.reaching import reaching
 from adapters.event_store.segments import SegmentDigest, stored_rows
+from adapters.postgres.advisory_lock import trying, waiting
 from domain.errors import InvalidInput, StarferryError
 
 logger = structlog.get_logger()
@@ -122,16 +123,16 @@ class Sealer:
     def step(self) -> int:
         """Seal whole segments, and the rest when the last seal is old enough; 0 while another process is at it.
         Returns the number of seals. Raises RetryLater."""
-        with reaching(), psycopg.connect(self._conninfo, autocommit=True) as connection:
-            if connection.execute("SELECT pg_try_advisory_lock(%s)", (SEAL_LOCK,)).fetchone() != (True,):
-                return 0
-            return self._seal(connection, self._is_due(connection), most=AT_A_TIME)
+        with reaching(), self._connected() as connection, trying(connection, SEAL_LOCK) as held:
+            return self._seal(connection, self._is_due(connection), most=AT_A_TIME) if held else 0
 
     def seal_all(self) -> int:
         """Seal up to the log's head now, after whoever is at it. Returns the number of seals. Raises RetryLater."""
-        with reaching(), psycopg.connect(self._conninfo, autocommit=True) as connection:
-            connection.execute("SELECT pg_advisory_lock(%s)", (SEAL_LOCK,))
+        with reaching(), self._connected() as connection, waiting(connection, SEAL_LOCK):
             return self._seal(connection, True)
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self._conninfo, autocommit=True)
 
     def _seal(self, connection: psycopg.Connection[Any], short: bool, *, most: int | None = None) -> int:
         made = 0

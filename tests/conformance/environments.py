@@ -41,12 +41,16 @@ def interpreter(client: str, patience: float = PATIENCE) -> Path:
     made_of = requirements.read_bytes() + sys.version.encode()
     folder = FOLDER / f"{client}-{hashlib.sha256(made_of).hexdigest()[:12]}"
     FOLDER.mkdir(exist_ok=True)
+    verdict, begun = FOLDER / f"{client}.failed", time.time()
     with _alone(client):
         if not (folder / "complete").exists():
             try:
+                if verdict.exists() and verdict.stat().st_mtime >= begun:  # another process has tried meanwhile
+                    raise Unavailable(verdict.read_text())
                 _make(folder, requirements, time.monotonic() + patience)
             except Unavailable as error:
                 _failed[client] = str(error)
+                verdict.write_text(str(error))
                 raise
     return folder / "bin" / "python"
 

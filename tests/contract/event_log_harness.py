@@ -123,7 +123,9 @@ def group_commit_log(conninfo: str) -> Iterator[Facade]:
     thread.start()
 
     async def opened() -> AsyncConnectionPool:
-        pool = AsyncConnectionPool(conninfo, min_size=2, max_size=4, kwargs={"autocommit": True}, open=False, timeout=5)
+        pool = AsyncConnectionPool(
+            conninfo, min_size=2, max_size=4, kwargs={"autocommit": True}, open=False, timeout=60
+        )
         await pool.open(wait=True)
         return pool
 

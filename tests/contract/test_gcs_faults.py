@@ -270,7 +270,7 @@ def test_a_stall_ends_at_the_time_out(harness: GcsHarness, path: str) -> None:
     begun = time.monotonic()
     with pytest.raises(RetryLater) as raised:
         attempt(destination)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 25
     refused(harness, raised)
 
 

@@ -33,6 +33,7 @@ from domain.errors import (
 from tests.contract.destination_harness import content, deliver, raised_text, send, upload_of
 from tests.contract.s3_harness import ACCESS_KEY, BUCKET, LOOPBACK, SECRET_KEY, S3Harness
 from tests.emulators.s3 import ALL_PERMISSIONS
+from tests.site import eventually
 
 PATH = "/M31/image_001.fits"
 QUARTER_MIB = 256 * 1024
@@ -243,7 +244,7 @@ def test_a_stall_ends_at_the_time_out(harness: S3Harness, method: str, path: str
     begun = time.monotonic()
     with pytest.raises(RetryLater) as raised:
         deliver(destination, UPLOAD, DATA)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 25
     refused(harness, raised)
 
 
@@ -292,14 +293,14 @@ while True:
 @pytest.mark.parametrize("parts", [1, 3])
 def test_s49_what_a_killed_worker_had_sent_is_not_sent_again(harness: S3Harness, parts: int) -> None:
     """Only the session of the beginning was kept; what came after it the service tells."""
-    harness.s3.fault(method="PUT", path=PART, nth=parts + 1, stall=30.0)
+    stall = harness.s3.fault(method="PUT", path=PART, nth=parts + 1, stall=30.0)
     command = [sys.executable, "-c", WORKER, harness.s3.url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdout
         session = msgspec.json.decode(worker.stdout.readline(), type=Session)
         sent = [int(worker.stdout.readline()) for _ in range(parts)]
+        eventually(lambda: stall.seen > parts, "the worker sends no further part")
         worker.kill()
-    harness.s3.server.faults.clear()  # it may have been killed before it met its fault
     destination = harness.open(chunk_size=QUARTER_MIB)
     assert destination.begin(UPLOAD, session).offset == sent[-1] == parts * QUARTER_MIB
     goes_on(harness, destination, session)

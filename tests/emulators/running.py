@@ -39,9 +39,11 @@ class Running(Generic[E]):
         self.server = server
         self.url = server.url
 
-    def fault(self, **what: Any) -> None:
+    def fault(self, **what: Any) -> Fault:
         """Script a Fault."""
-        self.server.faults.add(Fault(**what))
+        fault = Fault(**what)
+        self.server.faults.add(fault)
+        return fault
 
     def requests(self, method: str = "", path: str = "") -> list[dict[str, Any]]:
         """What was asked so far, of that method and with a path that the regular expression finds."""

@@ -40,8 +40,10 @@ def portal() -> Iterator[RunningPortal]:
         yield running
 
 
-def tags_of(portal: RunningPortal, clock: Seconds | None = None, token: str = SERVICE_TOKEN) -> PortalTags:
-    return PortalTags(PortalHttp(timeout=2.0, pause=0.0), portal.url, token, now=clock or Seconds())
+def tags_of(
+    portal: RunningPortal, clock: Seconds | None = None, token: str = SERVICE_TOKEN, timeout: float = 30.0
+) -> PortalTags:
+    return PortalTags(PortalHttp(timeout=timeout, pause=0.0), portal.url, token, now=clock or Seconds())
 
 
 def public(tmp_path: Path, tags: PortalTags, **cards: Any) -> timedelta:
@@ -72,7 +74,7 @@ def test_g12_an_outage_leaves_it_to_the_other_rules(
 ) -> None:
     portal.emulator.tags[PROPOSAL] = ["public"]
     with portal.outage(**fault), capture_logs() as logs:
-        assert public(tmp_path, tags_of(portal)) == timedelta(days=365)
+        assert public(tmp_path, tags_of(portal, timeout=2.0)) == timedelta(days=365)
     assert any(entry["log_level"] == "warning" for entry in logs)
     assert SERVICE_TOKEN not in str(logs)
 

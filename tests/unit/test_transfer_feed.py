@@ -140,13 +140,13 @@ class Stream:
         self._messages = messages
 
     async def next(self) -> dict[str, Any]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             message = await anext(self._messages)
         fields = dict(line.split(": ", 1) for line in message.decode().splitlines() if line and line[0] != ":")
         return {**fields, "data": msgspec.json.decode(fields["data"])} if "data" in fields else fields
 
     async def ends(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             async for _ in self._messages:
                 pass
 

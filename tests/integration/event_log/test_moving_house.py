@@ -22,7 +22,7 @@ from tests.fakes.limits import places_for
 from tests.integration.api.deliveries import create, folder_body, observe, transfer
 from tests.postgres import fresh_database
 from tests.records import fits_bytes
-from tests.site import running_site
+from tests.site import eventually, running_site
 
 
 class Nudges:
@@ -86,6 +86,8 @@ def test_pending_transfers_go_on_and_nothing_is_done_or_told_twice(
             site.ingest(fits_bytes(PROPID="P-OWN"), "waits.fits", observation=str(number))
             pending = transfer(site.user, "pending", frame="waits")["id"]
             site.settle()
+            asked = site.core.log.load(transfers.stream_of(pending))[0].position
+            eventually(lambda: site.core.log.checkpoint("policy:NotifyWebhooks") >= asked, "the webhook isn't noted")
         cli_on(original, old, "events", "export", str(path))
         cli_on(empty, new, "events", "import", str(path))
         shutil.copytree(old / "files", new / "files", dirs_exist_ok=True)

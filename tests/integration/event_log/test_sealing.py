@@ -60,6 +60,7 @@ def test_only_one_process_seals_at_a_time(empty: str, empty_log: PostgresEventLo
     with psycopg.connect(empty, autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(%s)", (SEAL_LOCK,))
         assert Sealer(empty).step() == 0
+        other.execute("SELECT pg_advisory_unlock(%s)", (SEAL_LOCK,))
     assert Sealer(empty).step() == 1
 
 

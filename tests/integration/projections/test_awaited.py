@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from adapters.event_store.follow import Wakeup
 from adapters.event_store.log import PostgresEventLog
+from api import read_gate
 from api.read_gate import ReadGate
 from domain.errors import RetryLater
 from projections import lookups, runner
@@ -28,13 +29,18 @@ def behind(
 ) -> Iterator[int]:
     """The position of an event that the read models leave for a batch an hour later."""
     monkeypatch.setattr(runner, "GATHER_SECONDS", HOUR)
+    monkeypatch.setattr(lookups, "WAIT_SECONDS", 60.0)
+    monkeypatch.setattr(read_gate, "WAIT_SECONDS", 60.0)
     writer = Writer(log)
     first = writer.file(1)
     projecting, wakeup = runner.ProjectionRunner(database, log, all_projections()), Wakeup(database)
     wakeup.on_growth(projecting.wake)
     wakeup.on_message(CHANNEL, lambda _: projecting.hurry())
+    listening = threading.Event()
+    wakeup.on_growth(listening.set)  # told when it has begun to listen, too
     thread = threading.Thread(target=projecting.run)
     wakeup.start()
+    assert listening.wait(30)
     thread.start()
     try:
         wait_for(connection, "frames", first, hurry=False)

@@ -21,7 +21,7 @@ from projections.runner import ProjectionRunner
 from tests.fakes.samples import completed, started, transfer_requested
 from tests.integration.projections.conftest import Writer, all_projections
 
-SOON = datetime.now(UTC) + timedelta(hours=1)
+SOON = datetime.now(UTC) + timedelta(days=1)
 
 
 def test_s57_due_are_those_that_nobody_nudged_and_that_wait_nowhere(

@@ -10,6 +10,7 @@ import pytest
 
 from adapters.event_store.log import PostgresEventLog
 from domain.errors import Conflict, InvalidInput, NotFound
+from projections import builds
 from projections.projection import checksum_query
 from projections.replay import BATCH, REPLAY_LOCK, Replayed, forget_replay, replay, replays
 from projections.runner import ProjectionRunner
@@ -139,8 +140,9 @@ def test_two_at_once_are_refused(database: str, log: PostgresEventLog, connectio
 
 
 def test_one_whose_end_the_database_has_not_seen_yet_is_waited_for(
-    database: str, log: PostgresEventLog, connection: psycopg.Connection[Any]
+    database: str, log: PostgresEventLog, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(builds, "LOCK_MILLISECONDS", 60_000)
     connection.execute("SELECT pg_advisory_lock(%s, hashtext('then'))", (REPLAY_LOCK & 0x7FFFFFFF,))
     replaying = threading.Thread(target=replay, args=(database, log, all_projections()[:1], "then", 0, quiet))
     replaying.start()

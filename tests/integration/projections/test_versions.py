@@ -16,6 +16,7 @@ import pytest
 from adapters.event_store.log import PostgresEventLog
 from adapters.sky.spherical_sky import SphericalSky
 from domain.errors import Conflict, GiveUp, Misconfigured, NotFound
+from projections import builds as builders
 from projections import comparing, loading
 from projections import rebuild as rebuilding
 from projections.builds import build_of, builds, kept, sizes
@@ -286,7 +287,7 @@ rebuild(sys.argv[1], PostgresEventLog(sys.argv[1]), FRAMES, report)
 
 @pytest.mark.parametrize("many", [loading.MANY, 1], ids=["with threads", "with processes"])
 def test_a_build_that_was_killed_goes_on_where_it_was(
-    database: str, log: PostgresEventLog, connection: psycopg.Connection, many: int
+    database: str, log: PostgresEventLog, connection: psycopg.Connection, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_a_little_of_everything(Writer(log))
     project(connection, log, all_projections())
@@ -306,6 +307,7 @@ def test_a_build_that_was_killed_goes_on_where_it_was(
             rebuild(database, log, FRAMES, quiet)
         child.send_signal(signal.SIGKILL)
         child.wait()
+    monkeypatch.setattr(builders, "LOCK_MILLISECONDS", 60_000)  # until the database has seen its end
     rebuilt = rebuild(database, log, FRAMES, quiet)
     assert (rebuilt.begun, rebuilt.identical) == (40, True), rebuilt.tables
     assert contents(database) == before
