@@ -69,6 +69,6 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/healthz", trust_env=False).status_code == 200
+        return httpx.get(f"{url}/healthz", trust_env=False, timeout=20).status_code == 200
     except httpx.TransportError:
         return False

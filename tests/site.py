@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 import threading
@@ -118,8 +119,8 @@ class Site:
 
     def files(self) -> list[Path]:
         """All files in the store, those that are just arriving among them."""
-        root = self.core.settings.data / "files"
-        return sorted(path for path in root.rglob("*") if path.is_file() and path.name != "lock")
+        folders = os.walk(self.core.settings.data / "files")  # which doesn't mind those that are just being removed
+        return sorted(Path(folder, name) for folder, _, names in folders for name in names if name != "lock")
 
     def settle(self) -> None:
         """Wait until read models and policies have seen all events, those that the policies write included."""

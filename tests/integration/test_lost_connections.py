@@ -133,7 +133,7 @@ class TestLostConnections:
         began = time.monotonic()
         with pytest.raises(RetryLater):
             PostgresEventLog(f"host={tmp_path} dbname=nothing user=nobody")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
 
 
 class TestSettings:

@@ -154,6 +154,7 @@ def scene(cluster: str, template: str, tmp_path_factory: pytest.TempPathFactory)
         ):
             scene = Scene(core, running, gcs, s3, settings)
             with scene.client:
+                eventually(lambda: scene.client.get("/frames/").status_code == 200, "nobody may come in")
                 yield scene
 
 

@@ -211,6 +211,7 @@ def test_x07_of_two_workers_one_at_a_time_carries_the_rules_out(site: Site) -> N
     with psycopg.connect(site.core.conninfo, autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(%s)", (RETENTION_LOCK,))
         assert periodic.run() == 0
+        other.execute("SELECT pg_advisory_unlock(%s)", (RETENTION_LOCK,))
     assert periodic.run() == 1
 
 

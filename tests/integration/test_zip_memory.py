@@ -17,7 +17,7 @@ from tests.benchmarks import machine
 from tests.benchmarks.sparse_frames import read_through, record_sparse_frame
 from tests.postgres import fresh_database
 from tests.processes import running_processes
-from tests.site import CAUSE
+from tests.site import CAUSE, eventually
 
 GIB, MIB = 1 << 30, 1 << 20
 
@@ -40,6 +40,7 @@ def test_d03_a_zip_of_gibibytes_takes_at_most_64_mib_above_idle(cluster: str, te
         httpx.Client(base_url=processes.url, timeout=60, trust_env=False) as client,
     ):
         client.headers["Authorization"] = f"Token {superusers_token(conninfo)}"
+        eventually(lambda: client.get("/frames/").status_code == 200, "nobody may come in")
         small, large = (record_sparse_frame(client, tmp_path / "files", size) for size in (MIB, 3 * GIB))
         read_through(client, [small])
         pid = processes.pids["api"]

@@ -151,12 +151,7 @@ def share(
         arrivals = [
             _arrivals(name, configs[name], histories, sent, found()) for name, found in places.items()
         ]  # fmt: skip
-        carried = Counter(
-            crew.pids[int(one.cause.actor.split(":")[-2])]
-            for history in histories.values()
-            for one in history
-            if isinstance(one.event, TransferCompleted)
-        )
+        carried = _carriers(crew, histories)
         return Outcome(
             arrivals=arrivals,
             carried={f"worker {number}": carried[number] for number in range(workers)},
@@ -199,6 +194,7 @@ def _troubles(site: Site, crew: Crew, line: Line, total: int, cut_seconds: float
     cut, cut_at = line.cut(), time.monotonic()
     tell("worker 1 is cut off from the database")
     eventually(lambda: arrived(total // 5), "nothing arrives without it", seconds=120)
+    eventually(lambda: 0 in _carriers(crew, _histories(site)), "worker 0 carries nothing", seconds=120)
     crew.kill(0)
     tell("worker 0 is killed")
     if len(crew.members) > 1:
@@ -245,6 +241,16 @@ def _histories(site: Site) -> dict[str, list[Recorded]]:
         for one in batch.events:
             histories.setdefault(one.stream, []).append(one)
     return histories
+
+
+def _carriers(crew: Crew, histories: dict[str, list[Recorded]]) -> Counter[int]:
+    """How many transfers each worker has completed."""
+    return Counter(
+        crew.pids[int(one.cause.actor.split(":")[-2])]
+        for history in histories.values()
+        for one in history
+        if isinstance(one.event, TransferCompleted)
+    )
 
 
 def _arrivals(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 
+from api import links
 from tests.emulators.dropbox import RunningDropbox, running_dropbox
 from tests.emulators.gcs import RunningGcs, running_gcs
 from tests.emulators.google_drive import RunningDrive, running_drive
@@ -48,7 +50,7 @@ def site(
     drive: RunningDrive,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("site")
+    folder, until = tmp_path_factory.mktemp("site"), links._end()
     destinations = folder / "destinations"
     destinations.mkdir()
     environment = {
@@ -63,6 +65,8 @@ def site(
         "STARFERRY_S3_NETWORKS": "127.0.0.0/8",
     }
     with (
+        # answers of two moments are compared, and links would change with the hour
+        mock.patch.object(links, "_end", return_value=until),
         fresh_database(cluster, template=template) as conninfo,
         running_site(folder, conninfo, environment, prepared=True) as running,
     ):

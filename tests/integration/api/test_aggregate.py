@@ -229,9 +229,7 @@ def test_e03_without_parameters_nobody_learns_the_names_of_proposals_whose_frame
 
 def test_e04_answers_say_how_long_they_may_be_kept_and_that_they_depend_on_the_viewer(site: Site) -> None:
     now = datetime.now(UTC)
-    past = f"?start=2020-01-01&end={now - timedelta(minutes=1):%Y-%m-%dT%H:%M}&public=true".replace(
-        "2020", f"{now.year}"
-    )
+    past = f"?start={now - timedelta(days=30):%Y-%m-%d}&end={now - timedelta(minutes=1):%Y-%m-%dT%H:%M}&public=true"
     future = f"?start={now:%Y-%m-%d}&end={now + timedelta(days=2):%Y-%m-%d}&public=true"
     for client, path, age in (
         (site.anonymous, past, 86400),

@@ -215,7 +215,7 @@ def test_a37_patches_at_the_same_time_are_all_kept(site: Site) -> None:
     answers: list[int] = []
 
     def patch(name: str, value: str) -> None:
-        with httpx.Client(base_url=site.url, headers=site.admin.headers, trust_env=False) as client:
+        with httpx.Client(base_url=site.url, headers=site.admin.headers, trust_env=False, timeout=60) as client:
             answers.append(client.patch(f"/frames/{created['id']}/", json={name: value}).status_code)
 
     threads = [threading.Thread(target=patch, args=pair) for pair in fields.items()]
@@ -358,7 +358,7 @@ def test_a38_of_two_deletions_at_once_one_finds_nothing(site: Site) -> None:
     answers: list[int] = []
 
     def remove() -> None:
-        with httpx.Client(base_url=site.url, headers=site.admin.headers, trust_env=False) as client:
+        with httpx.Client(base_url=site.url, headers=site.admin.headers, trust_env=False, timeout=60) as client:
             answers.append(client.delete(f"/frames/{created['id']}/").status_code)
 
     threads = [threading.Thread(target=remove) for _ in range(4)]

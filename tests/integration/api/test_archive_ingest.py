@@ -382,6 +382,6 @@ def test_a_write_through_one_process_is_read_at_once_through_another(site: Site)
         again = site.admin.post("/frames/", json=record(basename=answer.json()["basename"], target_name="changed"))
         position["starferry-position"] = again.headers["starferry-position"]
         assert other.get(f"/frames/{again.json()['id']}/", headers=position).json()["target_name"] == "changed"
-        with httpx.Client(base_url=url, trust_env=False) as anonymous:
+        with httpx.Client(base_url=url, trust_env=False, timeout=60) as anonymous:
             odd = [(b"starferry-position", "²".encode("latin-1"))]
             assert anonymous.get("/frames/?limit=1", headers=odd).status_code == 200

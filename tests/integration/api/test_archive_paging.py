@@ -157,7 +157,7 @@ def test_a36_the_chain_is_complete_while_frames_come_in(site: Site) -> None:
     stop = threading.Event()
 
     def keep_posting() -> None:
-        with httpx.Client(base_url=site.url, headers=site.admin.headers, trust_env=False) as client:
+        with httpx.Client(base_url=site.url, headers=site.admin.headers, trust_env=False, timeout=60) as client:
             while not stop.is_set():
                 client.post("/frames/", json=record(instrument_id=group)).raise_for_status()
 

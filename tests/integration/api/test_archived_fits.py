@@ -186,7 +186,7 @@ def test_e06_a_publisher_that_is_killed_in_the_middle_loses_nothing_and_repeats_
     cluster: str, template: str, broker: RabbitNode, tmp_path: Path
 ) -> None:
     with fresh_database(cluster, template=template) as conninfo:
-        names = archive(conninfo, tmp_path, 3000, broker.url)
+        names = archive(conninfo, tmp_path, 6000, broker.url)
         first = projections(conninfo, tmp_path, broker.url)
         try:
             eventually(lambda: waiting(broker, QUEUE) > 150, "nothing arrived", seconds=40)

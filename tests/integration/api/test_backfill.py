@@ -113,6 +113,7 @@ def test_s37_a_long_result_is_gone_through_call_by_call(site: Site) -> None:
     assert [call["files"] for call in calls] == [2, 2, 1]
     site.settle()
     assert len(transfers(site.user, storage_config=config)) == len(made)
+    eventually(lambda: len(transfers(site.user, storage_config=config, status="completed")) == 5, "not delivered")
 
 
 @pytest.mark.parametrize(

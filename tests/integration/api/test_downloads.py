@@ -13,8 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
-from api import contents
+from api import contents, links
 from api.links import LINK_SECONDS
+from api.links import _end as end_of_links
 from tests.integration.api.packed_files import packed
 from tests.records import FUTURE, fits_bytes, new_name
 from tests.site import PROPOSAL, Site, eventually
@@ -33,16 +34,18 @@ def frame(site: Site, data: bytes) -> dict[str, Any]:
 
 
 def test_d01_a_link_gives_the_bytes_with_the_versions_md5_for_48_hours(
-    site: Site, frame: dict[str, Any], data: bytes
+    site: Site, frame: dict[str, Any], data: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(links, "_end", end_of_links)  # the site's stay the same, whatever hour it is
+    before = time.time()
     listed = site.anonymous.get("/frames/", params={"basename_exact": frame["basename"]}).json()["results"][0]
     version = listed["version_set"][0]
     assert listed["url"] == version["url"]
     answer = site.anonymous.get(version["url"])
     assert (answer.status_code, hashlib.md5(answer.content).hexdigest()) == (200, version["md5"])
     assert answer.content == data
-    left = int(httpx.URL(version["url"]).params["expires"]) - time.time()
-    assert LINK_SECONDS <= left <= LINK_SECONDS + 3600
+    expires = int(httpx.URL(version["url"]).params["expires"])
+    assert before + LINK_SECONDS <= expires <= time.time() + LINK_SECONDS + 3600
 
 
 def test_d02_each_version_keeps_its_own_bytes_whatever_its_extension(site: Site) -> None:
@@ -98,7 +101,7 @@ def test_x08_a_range_beyond_the_file_is_416_with_the_files_length(
 
 
 def test_x08_an_interrupted_download_goes_on_where_it_broke(site: Site, frame: dict[str, Any], data: bytes) -> None:
-    with httpx.stream("GET", frame["url"], trust_env=False) as first:
+    with httpx.stream("GET", frame["url"], trust_env=False, timeout=60) as first:
         begun = next(first.iter_raw(100_000))
         tag = first.headers["etag"]
     rest = site.anonymous.get(frame["url"], headers={"Range": f"bytes={len(begun)}-", "If-Range": tag})
@@ -186,9 +189,9 @@ def test_x08_a_client_that_goes_away_leaves_no_file_open(site: Site) -> None:
     site.settle()
     body = {"frame_ids": [big["id"], frame["id"]]}
     for _ in range(3):
-        with httpx.stream("GET", big["url"], trust_env=False) as answer:
+        with httpx.stream("GET", big["url"], trust_env=False, timeout=60) as answer:
             next(answer.iter_raw(1000))
-        with httpx.stream("POST", f"{site.url}/frames/zip/", json=body, trust_env=False) as answer:
+        with httpx.stream("POST", f"{site.url}/frames/zip/", json=body, trust_env=False, timeout=60) as answer:
             next(answer.iter_raw(1000))
     store = str(site.core.settings.data / "files")
     eventually(lambda: not [name for name in open_files() if name.startswith(store)], "a file is still open")

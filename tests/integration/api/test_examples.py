@@ -122,15 +122,15 @@ def test_the_webhook_consumer_keeps_each_genuine_delivery_once(site: Site, tmp_p
             text = str(int(timestamp))
             signed = hmac.new(key.encode(), text.encode() + b"." + body, hashlib.sha256).hexdigest()
             headers = {"Starferry-Timestamp": text, "Starferry-Signature": f"sha256={signed}"}
-            return httpx.post(address, content=body, headers=headers, trust_env=False).status_code
+            return httpx.post(address, content=body, headers=headers, trust_env=False, timeout=60).status_code
 
         now = time.time()
         assert [post(body, now, secret) for _ in range(2)] == [204, 204]
         assert len(rows(database, "SELECT id FROM delivery")) == 5, "twice the same is once"
         assert post(body, now - 3600, secret) == 401, "an old one"
         assert post(body, now, "whsec-another") == 401
-        assert httpx.post(address, content=body, trust_env=False).status_code == 401
-        assert httpx.post(address, content=b"x" * 70_000, trust_env=False).status_code == 413
+        assert httpx.post(address, content=body, trust_env=False, timeout=60).status_code == 401
+        assert httpx.post(address, content=b"x" * 70_000, trust_env=False, timeout=60).status_code == 413
         assert len(rows(database, "SELECT id FROM delivery")) == 5
 
 

@@ -78,7 +78,7 @@ def test_d01_downloads_from_a_bucket_are_redirected_to_exactly_this_version_for_
             asked = parse_qs(where.query)
             assert asked["versionId"] == [version["key"]]
             assert asked["X-Amz-Expires"] == ["172800"]
-            got = httpx.get(answer.headers["location"], trust_env=False).content
+            got = httpx.get(answer.headers["location"], trust_env=False, timeout=60).content
             assert (got, hashlib.md5(got).hexdigest()) == (data, version["md5"])
             head = site.anonymous.head(version["url"])
             assert (head.status_code, urlsplit(head.headers["location"]).path) == (302, where.path)
@@ -159,11 +159,12 @@ def test_d09_the_manifest_has_a_line_for_each_file(sites: Sites) -> None:
         lost = site.post(record())
         site.settle()
         ids = [frame["id"] for frame in (one, two, three, lost)]
-        folder = f"lco-{datetime.now(UTC):%Y%m%d}-4"
+        before = datetime.now(UTC)
         answer = zip_of(site, *ids)
+        folder = answer.headers["content-disposition"].removeprefix("attachment; filename=").removesuffix(".zip")
+        assert folder in {f"lco-{day:%Y%m%d}-4" for day in (before, datetime.now(UTC))}
         assert answer.headers["x-archive-files"] == "zip"
         assert answer.headers["content-type"].startswith("text/plain")
-        assert answer.headers["content-disposition"] == f"attachment; filename={folder}.zip"
         assert answer.headers["set-cookie"] == "fileDownload=true; path=/"
         assert "x-frame-options" not in answer.headers
         place = "/zip-files/tst/fa01/20240101/raw"
@@ -203,4 +204,4 @@ def test_d09_a_buckets_files_are_found_by_their_signed_links(s3: S3Emulator, sit
         assert location.startswith(f"/zip-files/{environment['BUCKET']}/tst/fa01/20240101/raw/{frame['filename']}?")
         assert parse_qs(urlsplit(location).query)["X-Amz-Expires"] == ["86400"]
         link = s3.endpoint + location.removeprefix("/zip-files")
-        assert httpx.get(link, trust_env=False).content == data
+        assert httpx.get(link, trust_env=False, timeout=60).content == data

@@ -89,7 +89,7 @@ def listening(cluster: str, template: str, rabbit: RabbitNode, tmp_path: Path) -
             "STARFERRY_INGEST_QUEUE": f"ingest-{secrets.token_hex(4)}",
             "STARFERRY_INGEST_EXCHANGE": "fits_files",
             "STARFERRY_INGEST_ROOTS": str(folder),
-            "STARFERRY_INGEST_SCHEDULE": "0.2,0.2",
+            "STARFERRY_INGEST_SCHEDULE": "0.2,4",
         }
         settings = Settings(environment, data=tmp_path / "data")
         open_queue(settings).close()
@@ -150,7 +150,7 @@ def test_f11_a_file_that_is_not_there_yet_is_tried_again_and_holds_up_nobody(lis
     dead = f"{listening.queue}.dead"
     with listening.running():
         eventually(lambda: listening.has(well.stem), "not ingested")
-        late.write_bytes(fits_bytes())
+        listening.file().rename(late)
         eventually(lambda: listening.has(late.stem), "not ingested")
         eventually(lambda: _count(listening.node, dead) == 1, "the last try didn't end it")
     (message,) = taken(listening.node, dead)
@@ -211,7 +211,8 @@ def test_f10_and_e14_a_listener_serves_metrics_and_logs_each_file(listening: Lis
     eventually(lambda: listening.has(good.stem) and listening.idle(), "not ingested", seconds=40)
     metrics = eventually(
         lambda: (
-            (text := httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text).count("_runtime_") and text
+            (text := httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=60).text).count("_runtime_")
+            and text
         ),
         "no metrics",
     )

@@ -60,7 +60,10 @@ def test_b05_a_token_made_by_the_operator_is_given_back(site: Site) -> None:
     assert site.user.post("/api-token-auth/").json() == {"token": site.user_token}
 
 
-def test_b05_guessing_is_slowed_for_the_guesser_and_the_owner_still_comes_in(site: Site) -> None:
+def test_b05_guessing_is_slowed_for_the_guesser_and_the_owner_still_comes_in(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.password_pace.SECONDS_A_TRY", 60.0)  # none is worked off while this goes on
     core = site.core
     create_user(core.log, core.passwords, core.clock, CAUSE, "guessed-at", password=PASSWORD)
     guesser = site.client(X_Forwarded_For="203.0.113.66")
@@ -71,7 +74,7 @@ def test_b05_guessing_is_slowed_for_the_guesser_and_the_owner_still_comes_in(sit
     assert statuses[:20] == [400] * 20
     assert 429 in statuses[20:]
     refused = guesser.post("/api-token-auth/", json={"username": "guessed-at", "password": PASSWORD})
-    assert int(refused.headers["retry-after"]) <= 20, "slowed, not locked out"
+    assert int(refused.headers["retry-after"]) <= 60, "slowed, not locked out"
     owner = site.client(X_Forwarded_For="203.0.113.67")
     body = {"username": "guessed-at", "password": PASSWORD}
     assert [owner.post("/api-token-auth/", json=body).status_code for _ in range(25)] == [200] * 25

@@ -188,6 +188,6 @@ def test_b05_a_session_gets_its_users_token(browser: httpx.Client, name: str) ->
     headers = {"X-CSRFToken": browser.cookies["csrftoken"]}
     token = browser.post("/api-token-auth/", headers=headers).json()["token"]
     assert browser.post("/api-token-auth/", headers=headers).json() == {"token": token}
-    with httpx.Client(base_url=browser.base_url, trust_env=False) as other:
+    with httpx.Client(base_url=browser.base_url, trust_env=False, timeout=60) as other:
         answer = other.post("/api-token-auth/", data={"username": name, "password": PASSWORD})
     assert answer.json() == {"token": token}

@@ -44,14 +44,15 @@ def frames(site: Site) -> list[dict[str, Any]]:
 def test_d03_a_zip_holds_the_visible_frames_newest_first_in_a_folder_of_its_own(
     site: Site, frames: list[dict[str, Any]]
 ) -> None:
+    before = datetime.now(UTC)
     answer = zip_of(site.anonymous, [frame["id"] for frame in frames])
     archive = opened(answer)
-    folder = f"ocs_archive_data-{datetime.now(UTC):%Y%m%d}-3"
+    folder = answer.headers["content-disposition"].removeprefix("attachment; filename=").removesuffix(".zip")
+    assert folder in {f"ocs_archive_data-{day:%Y%m%d}-3" for day in (before, datetime.now(UTC))}
     assert archive.namelist() == [f"{folder}/{frame['filename']}" for frame in reversed(frames)]
     for frame in frames:
         data = archive.read(f"{folder}/{frame['filename']}")
         assert data == site.anonymous.get(frame["url"]).content
-    assert answer.headers["content-disposition"] == f"attachment; filename={folder}.zip"
     assert answer.headers["content-type"] == "application/zip"
     assert int(answer.headers["content-length"]) == len(answer.content)
     assert answer.headers["set-cookie"] == "fileDownload=true; path=/"
@@ -114,7 +115,7 @@ def test_d03_a_failure_in_the_middle_breaks_the_transfer(site: Site, frames: lis
     site.settle()
     path = next(path for path in site.files() if path.name == frame["filename"])
     body = {"frame_ids": [frame["id"]]}
-    with httpx.stream("POST", f"{site.url}/frames/zip/", json=body, trust_env=False) as answer:
+    with httpx.stream("POST", f"{site.url}/frames/zip/", json=body, trust_env=False, timeout=60) as answer:
         pieces = answer.iter_raw(65536)
         got = len(next(pieces))
         with path.open("r+b") as file:
