@@ -44,8 +44,9 @@ class DriveNames:
         expected = self._expected.pop(upload.path, None)
         if expected is not None and self.lately(upload):
             return expected
+        asked = time.monotonic()
         found = self.now(upload)
-        self._looked[upload.path] = time.monotonic()
+        self._looked[upload.path] = asked
         return found
 
     def lately(self, upload: Upload) -> bool:
@@ -59,7 +60,7 @@ class DriveNames:
         return self._listed(parent, [name])["files"] if parent else []
 
     def _expect_in(self, folder: str, named: dict[str, Upload]) -> None:
-        parent = self._folders.find(folder)
+        asked, parent = time.monotonic(), self._folders.find(folder)
         answer = self._listed(parent, [_parted(one)[1] for one in named.values()]) if parent else {"files": []}
         found: dict[str, Resources] = {name: [] for name in named}
         for resource in answer["files"]:
@@ -68,7 +69,7 @@ class DriveNames:
             return
         for name, upload in named.items():
             self._expected[upload.path] = found[name]
-            self._looked[upload.path] = time.monotonic()
+            self._looked[upload.path] = asked
 
     def _listed(self, parent: str, names: Iterable[str]) -> dict[str, Any]:
         wanted = " or ".join(f"name = '{quoted(name)}'" for name in names)

@@ -31,13 +31,10 @@ _LOAD = (
     f"SELECT {COLUMNS} FROM starferry.starferry_events "
     "WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version"
 )
-_MOVE = (
-    "INSERT INTO starferry.consumer AS c SELECT %(name)s, %(position)s WHERE %(position)s > 0 "
-    "ON CONFLICT (name) DO UPDATE SET position = excluded.position WHERE c.position < excluded.position"
-)
-_MOVE_ALONE = _MOVE.replace(
-    " ON CONFLICT", " AND set_config('synchronous_commit', 'off', true) IS NOT NULL ON CONFLICT"
-)
+_POSITION = "INSERT INTO starferry.consumer AS c SELECT %(name)s, %(position)s WHERE %(position)s > 0 "
+_FORWARD = "ON CONFLICT (name) DO UPDATE SET position = excluded.position WHERE c.position < excluded.position"
+_MOVE = _POSITION + _FORWARD
+_MOVE_ALONE = _POSITION + "AND set_config('synchronous_commit', 'off', true) IS NOT NULL " + _FORWARD
 """Without events that depend on it: what a crash takes back is handled again, so the disk isn't waited for."""
 _ENTER = (
     "INSERT INTO starferry.consumer SELECT %s, coalesce(max(notification_id), 0) FROM starferry.starferry_events "
