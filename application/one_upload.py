@@ -98,7 +98,8 @@ class OneUpload:
         try:
             self.verified = verify(md5, upload.size, upload.hashes, arrived.size, arrived.hashes)
         except ChecksumMismatch:
-            destination.remove(arrived)
+            if arrived.made:
+                destination.remove(arrived)
             raise
 
     @property

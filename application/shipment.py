@@ -125,7 +125,8 @@ class Shipment:
     def _conclude(self, destination: Destination, result: History | StarferryError, one: OneUpload) -> None:
         if isinstance(result, NotAllowedNow):
             if self._means.streams.state(one.attempt.transfer).status == "cancelled":
-                destination.remove(one.arrived)
+                if one.arrived.made:
+                    destination.remove(one.arrived)
                 self._means.vault.shred(one.session_owner)
             raise MovedOn
         if isinstance(result, StarferryError):

@@ -15,6 +15,7 @@ import requests
 
 from adapters.destinations.oauth_tokens import TokenBroker, json_object, refusal
 from adapters.destinations.opening import Endpoints
+from adapters.destinations.sending import as_it_is
 from application.ports.consent import Grant
 from domain.errors import InvalidInput, NeedsAuthorization, RetryLater
 from domain.storage_configs import Provider
@@ -71,7 +72,11 @@ def drive_service(drive: str, oauth: str) -> Service:
         email=lambda token: _ask("GET", f"{api}/drive/v3/about?fields=user(emailAddress)", token),
         email_of=lambda answer: answer.get("user", {}).get("emailAddress"),
         revoke=lambda _, refresh_token: requests.post(
-            f"{tokens}/revoke", data={"token": refresh_token}, timeout=TIMEOUT_SECONDS, allow_redirects=False
+            f"{tokens}/revoke",
+            data={"token": refresh_token},
+            timeout=TIMEOUT_SECONDS,
+            allow_redirects=False,
+            auth=as_it_is,
         ),
     )
 
@@ -124,7 +129,9 @@ class Consents:
         }
         answer = _reached(
             service,
-            lambda: requests.post(service.token, data=form, timeout=TIMEOUT_SECONDS, allow_redirects=False),
+            lambda: requests.post(
+                service.token, data=form, timeout=TIMEOUT_SECONDS, allow_redirects=False, auth=as_it_is
+            ),
         )
         granted = json_object(answer)
         if answer.status_code != 200 or not granted.get("access_token"):
@@ -175,7 +182,7 @@ class Consents:
 
 def _ask(method: str, url: str, token: str) -> requests.Response:
     headers = {"Authorization": f"Bearer {token}"}
-    return requests.request(method, url, headers=headers, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+    return requests.request(method, url, headers=headers, timeout=TIMEOUT_SECONDS, allow_redirects=False, auth=as_it_is)
 
 
 def _reached(service: Service, ask: Callable[[], requests.Response]) -> requests.Response:

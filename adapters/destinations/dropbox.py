@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from dropbox import files
 from dropbox.exceptions import ApiError
@@ -13,6 +14,7 @@ from adapters.destinations.dropbox_account import DropboxAccount
 from adapters.destinations.dropbox_errors import (
     classified,
     correct_offset,
+    has_file_above,
     session_is_over,
     write_error,
 )
@@ -115,21 +117,21 @@ class DropboxDestination:
                 self._upload_whole(upload, b"")
                 return self._finished.pop(upload.token)
             return self._settle(upload)
-        cursor = files.UploadSessionCursor(known, upload.size)
+        cursor, modified = files.UploadSessionCursor(known, upload.size), _moment()
         with classified():
             try:
                 found = self._account.call(
-                    lambda dropbox: dropbox.files_upload_session_finish(b"", cursor, _commit(upload))
+                    lambda dropbox: dropbox.files_upload_session_finish(b"", cursor, _commit(upload, modified))
                 )
             except ApiError as exc:
                 reason = write_error(exc.error)
-                if reason is not None and reason.is_conflict():
+                if reason is not None and reason.is_conflict() and not has_file_above(reason):
                     self.abandon(upload, session)
                     return self._settle(upload)
                 if session_is_over(exc.error):
                     return self._settle(upload)
                 raise
-        return self._checked(upload, _arrived(upload, found))
+        return self._checked(upload, _arrived(upload, found, modified))
 
     def remove(self, arrived: Arrived) -> None:
         """See the port. A file that replaced ours has another revision and stays."""
@@ -180,6 +182,7 @@ class DropboxDestination:
 
     def _upload_whole(self, upload: Upload, data: bytes) -> None:
         """One call; Dropbox compares the checksum before the file appears."""
+        modified = _moment()
         with classified():
             try:
                 found = self._account.call(
@@ -188,6 +191,7 @@ class DropboxDestination:
                         upload.path,
                         mode=files.WriteMode.add,
                         autorename=False,
+                        client_modified=modified,
                         mute=True,
                         strict_conflict=False,
                         content_hash=upload.hashes.dropbox,
@@ -195,11 +199,11 @@ class DropboxDestination:
                 )
             except ApiError as exc:
                 reason = write_error(exc.error)
-                if reason is None or not reason.is_conflict():
+                if reason is None or not reason.is_conflict() or has_file_above(reason):
                     raise
                 self._finished[upload.token] = self._settle(upload)
                 return
-        self._finished[upload.token] = _arrived(upload, found)
+        self._finished[upload.token] = _arrived(upload, found, modified)
 
     def _checked(self, upload: Upload, arrived: Arrived) -> Arrived:
         """`arrived` if it is what was sent; else it is taken away again: chunks are compared one by one on their way,
@@ -207,8 +211,9 @@ class DropboxDestination:
         try:
             verify(upload, arrived)
         except ChecksumMismatch:
-            with suppress(RetryLater):
-                self.remove(arrived)
+            if arrived.made:
+                with suppress(RetryLater):
+                    self.remove(arrived)
             raise
         return arrived
 
@@ -220,10 +225,25 @@ class DropboxDestination:
         return settled(upload, arrived)
 
 
-def _commit(upload: Upload) -> files.CommitInfo:
-    return files.CommitInfo(upload.path, mode=files.WriteMode.add, autorename=False, mute=True, strict_conflict=False)
+def _commit(upload: Upload, modified: datetime) -> files.CommitInfo:
+    return files.CommitInfo(
+        upload.path,
+        mode=files.WriteMode.add,
+        autorename=False,
+        client_modified=modified,
+        mute=True,
+        strict_conflict=False,
+    )
 
 
-def _arrived(upload: Upload, found: files.FileMetadata) -> Arrived:
+def _moment() -> datetime:
+    """Now, as the SDK has it: UTC without saying so, whole seconds."""
+    return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+
+
+def _arrived(upload: Upload, found: files.FileMetadata, modified: datetime | None = None) -> Arrived:
+    """`modified` is what we gave a file: one that was there with equal bytes, which Dropbox leaves as it is and answers
+    with, has another."""
     hashes = {"dropbox": found.content_hash} if found.content_hash else {}
-    return Arrived(path=upload.path, remote_id=found.rev, size=found.size, hashes=hashes)
+    made = modified is not None and found.client_modified == modified
+    return Arrived(path=upload.path, remote_id=found.rev, size=found.size, hashes=hashes, made=made)

@@ -16,11 +16,11 @@ import requests
 from dropbox.exceptions import AuthError
 
 from adapters.destinations.oauth_tokens import TokenBroker
+from adapters.destinations.sending import PieceByPiece, as_it_is
 
 T = TypeVar("T")
 
 TOKEN_URL = "https://api.dropboxapi.com/oauth2/token"  # noqa: S105 - an address
-HOSTS = ("api", "content", "notify")
 MOST_CONNECTIONS = 8
 
 logging.getLogger("dropbox").setLevel(logging.WARNING)  # at INFO it logs every request
@@ -45,10 +45,10 @@ class DropboxAccount:
             timeout=timeout,
         )
         self._session = dropbox.create_session(max_connections=MOST_CONNECTIONS)
-        if base is not None:
-            self._session.trust_env = False
-            for host in HOSTS:
-                self._session.mount(f"https://{host}.dropboxapi.com", _Rebased(base))
+        self._session.max_redirects = 0
+        self._session.auth = as_it_is
+        self._session.trust_env = base is None
+        self._session.mount("https://", PieceByPiece(pool_maxsize=MOST_CONNECTIONS) if base is None else _Rebased(base))
 
     def call(self, ask: Callable[[Any], T]) -> T:
         """What `ask` gets from an SDK client; once more with a fresh token when the first one had expired.
@@ -81,7 +81,7 @@ class DropboxAccount:
         )
 
 
-class _Rebased(requests.adapters.HTTPAdapter):
+class _Rebased(PieceByPiece):
     """Sends what is meant for Dropbox's hosts to another address. The SDK has their names built in."""
 
     def __init__(self, base: str) -> None:

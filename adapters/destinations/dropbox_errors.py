@@ -13,6 +13,7 @@ from dropbox import files
 from dropbox.exceptions import ApiError, AuthError, BadInputError, HttpError, PathRootError, RateLimitError
 
 from adapters.destinations.classifying import classifying
+from adapters.destinations.retry_after import LONGEST
 from domain.errors import (
     ChecksumMismatch,
     DestinationPaused,
@@ -22,18 +23,22 @@ from domain.errors import (
     StarferryError,
 )
 
+_FULL = ("insufficient_space", "team_folder_insufficient_space", "member_folder_insufficient_space")
+
 
 def classify(exc: Exception) -> StarferryError:
     """The error to raise for `exc`."""
     match exc:
         case RateLimitError():
-            return RetryLater("Dropbox asks for fewer requests.", retry_after=float(exc.backoff or 1))
+            return RetryLater("Dropbox asks for fewer requests.", retry_after=min(float(exc.backoff or 1), LONGEST))
         case AuthError():
             return _credentials(exc.error)
         case ApiError():
             return _api(exc.error)
         case PathRootError():
             return GiveUp("The Dropbox folder that was authorized does not exist any more.")
+        case BadInputError() if "<html" in str(exc.message).lower():  # a proxy's page
+            return RetryLater("Dropbox is not available just now (status 400).")
         case BadInputError():
             return GiveUp("Dropbox refused the request; check the destination path.")
         case HttpError() if exc.status_code == 413:
@@ -58,6 +63,11 @@ def write_error(error: Any) -> Any:
     if isinstance(error, files.UploadSessionFinishError) and error.is_path():
         return error.get_path()
     return None
+
+
+def has_file_above(reason: Any) -> bool:
+    """Whether a WriteError says that a folder can't be made because a file has its name."""
+    return bool(reason.is_conflict() and reason.get_conflict().is_file_ancestor())
 
 
 def session_error(error: Any) -> Any:
@@ -111,14 +121,20 @@ def _api(error: Any) -> StarferryError:
 
 
 def _write(reason: Any) -> StarferryError:
-    if reason.is_insufficient_space():
+    if any(_has(reason, tag) for tag in _FULL):
         return DestinationPaused("The Dropbox is full; its owner must make room.")
+    if _has(reason, "upload_traffic_limit_reached"):
+        return DestinationPaused("The Dropbox has reached its limit of uploads for now.")
     if _has(reason, "team_folder"):
         return GiveUp("Dropbox doesn't allow files in this team folder.")
+    if any(_has(reason, tag) for tag in ("access_restricted", "operation_suppressed")):
+        return GiveUp("Dropbox doesn't allow this app to write to this folder; change the destination path.")
     if reason.is_no_write_permission():
         return GiveUp("The account has no permission to write to this folder of Dropbox.")
     if reason.is_malformed_path() or reason.is_disallowed_name():
         return GiveUp("Dropbox doesn't allow this path; change the destination path or the template.")
+    if has_file_above(reason):
+        return GiveUp("A part of the path that should be a folder is a file in the Dropbox; it was left as it is.")
     if reason.is_conflict():
         return GiveUp("Another file or folder is already at that path.")
     return RetryLater("Dropbox can't write just now.")

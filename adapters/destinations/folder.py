@@ -17,6 +17,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from adapters.destinations import folder_tree
 from adapters.destinations.connection_test import run_checks, write_and_remove
 from adapters.destinations.exclusive_name import move_without_replacing, unlink_if_there
@@ -106,6 +108,7 @@ class FolderDestination:
                 arrived = _hashed(directory, hidden, upload.path)
                 verify(upload, arrived)
                 move_without_replacing(directory, hidden, name)
+                arrived = msgspec.structs.replace(arrived, made=True)
             except ChecksumMismatch:
                 unlink_if_there(directory, hidden)
                 raise

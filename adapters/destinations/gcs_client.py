@@ -19,6 +19,7 @@ from google.auth.transport.requests import AuthorizedSession, Request
 from google.cloud import storage
 from google.oauth2 import _client, service_account
 
+from adapters.destinations.sending import as_it_is
 from domain.errors import Misconfigured, NeedsAuthorization
 
 SERVICE = "https://storage.googleapis.com"
@@ -57,6 +58,7 @@ class Connection:
         self.session = AuthorizedSession(credentials, auth_request=self._request)
         for session in (self._plain, self.session):
             session.max_redirects = 0
+            session.auth = as_it_is
             session.trust_env = base is None
         self.client = storage.Client(
             project=str(info.get("project_id") or "none"),

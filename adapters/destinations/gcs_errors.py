@@ -74,7 +74,7 @@ def _credentials(exc: RefreshError) -> StarferryError:
             )
         case "invalid_grant":
             return NeedsAuthorization(f"Google no longer accepts the service-account key; {_NEW_KEY}.")
-        case "invalid_client" | "unauthorized_client" | "access_denied":
+        case "invalid_client" | "unauthorized_client" | "access_denied" | "deleted_client" | "disabled_client":
             return NeedsAuthorization(f"Google does not accept this service account; {_NEW_KEY}.")
         case _:
             return RetryLater("Google's token service could not be used just now.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -16,10 +16,9 @@ import requests
 
 from adapters.destinations.gcs_errors import UnexpectedReply
 from adapters.destinations.google_answers import Confirmed, Finished, Lost, Progress, Taken, framed
+from adapters.destinations.sending import Pieces
 from application.ports.destination import Upload
 from domain.errors import RetryLater
-
-_PIECE = 256 * 1024
 
 
 class GcsUploads:
@@ -42,7 +41,7 @@ class GcsUploads:
             "POST",
             self._address,
             params={"uploadType": "multipart", "ifGenerationMatch": "0"},
-            data=_Pieces(before, data, after),
+            data=Pieces(before, data, after),
             headers={"Content-Type": kind},
             timeout=self._timeout,
             allow_redirects=False,
@@ -104,7 +103,7 @@ class GcsUploads:
         response = self._session.request(
             "PUT",
             url,
-            data=_Pieces(data) if data else b"",
+            data=Pieces(data) if data else b"",
             headers=headers,
             timeout=self._timeout,
             allow_redirects=False,
@@ -127,24 +126,6 @@ class GcsUploads:
             return True
         host = given.netloc.lower()
         return own.netloc.endswith(".googleapis.com") and given.scheme == "https" and host.endswith(".googleapis.com")
-
-
-class _Pieces:
-    """A body that is sent piece by piece without being copied, and again from its start after a 401.
-
-    A socket's time-out bounds one send, so a chunk sent whole would fail on any line slower than chunk ÷ time-out.
-    """
-
-    def __init__(self, *data: bytes) -> None:
-        self._data = [memoryview(one) for one in data]
-
-    def __len__(self) -> int:
-        return sum(map(len, self._data))
-
-    def __iter__(self) -> Iterator[memoryview]:
-        for one in self._data:
-            for start in range(0, len(one), _PIECE):
-                yield one[start : start + _PIECE]
 
 
 def _metadata(upload: Upload, name: str) -> dict[str, str]:

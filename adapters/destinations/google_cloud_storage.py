@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any, assert_never
 
+import msgspec
 from google.api_core.exceptions import NotFound, PreconditionFailed
 
 from adapters.destinations.connection_test import run_checks, write_and_remove
@@ -20,8 +21,9 @@ from adapters.destinations.hash_match import settled
 from application.ports.destination import Arrived, Check, Session, Upload
 from domain.errors import ChecksumMismatch, GiveUp, Misconfigured, RetryLater
 
-_NEEDED = ("storage.objects.create", "storage.objects.get", "storage.objects.delete")
-"""All are in the role Storage Object User; listing isn't needed, nor any right on the bucket itself."""
+_NEEDED = ("storage.objects.create", "storage.objects.get", "storage.objects.delete", "storage.objects.list")
+"""All are in the role Storage Object User; no right on the bucket itself is needed. Who may not list is told that an
+object which isn't there is forbidden."""
 
 
 class GcsDestination:
@@ -33,8 +35,9 @@ class GcsDestination:
     other destinations; alone, the connection lives until it is let go.
 
     A file of one chunk goes up in one request, a larger one in a resumable upload. A session's `state` is that one's
-    address, a capability: `{"url": …}`, or empty when there is none. `remote_id` is the object's generation. An object
-    appears only where none is, so after an unclear failure the next attempt finds what came and compares it.
+    address, a capability, and the bucket that it leads to: `{"url": …, "bucket": …}`, or empty when there is none.
+    `remote_id` is the object's generation. An object appears only where none is, so after an unclear failure the next
+    attempt finds what came and compares it.
     """
 
     keeps_session = False
@@ -92,15 +95,15 @@ class GcsDestination:
         """See the port. Raises GiveUp when another object is there and the provider says so this early."""
         with classified():
             if resume is not None and (url := resume.state.get("url")):
-                progress = self._advance(url, lambda: self._uploads.status(url, upload))
-                if not isinstance(progress, Lost):
-                    return self._session(upload, url, progress)
+                resumed = self._resumed(upload, url, resume.state.get("bucket", self._bucket_name))
+                if resumed is not None:
+                    return resumed
             if upload.size <= self.chunk_size:
                 return Session(offset=0)
             started = self._uploads.initiate(upload, _object_name(upload.path))
             if isinstance(started, Taken):
                 return self._session(upload, "", started)
-            return Session(offset=0, state={"url": started})
+            return self._session(upload, started, Confirmed(0))
 
     def put(self, upload: Upload, session: Session, data: bytes) -> Session:
         """See the port. The last bytes complete the object.
@@ -137,7 +140,7 @@ class GcsDestination:
             progress = self._advance(url, lambda: self._uploads.status(url, upload))
             match progress:
                 case Finished(resource):
-                    return _arrived(upload.path, resource)
+                    return self._still_there(upload, resource) or self._settle(upload)
                 case Confirmed(offset):
                     raise RetryLater(f"Google Cloud Storage has {offset} of {upload.size} bytes so far.")
                 case Taken() | Lost():
@@ -188,7 +191,33 @@ class GcsDestination:
         with classified():
             sent = self._uploads.whole(upload, _object_name(upload.path), data)
         if isinstance(sent, Finished):
-            self._finished[upload.token] = _arrived(upload.path, sent.resource)
+            self._finished[upload.token] = _arrived(upload.path, sent.resource, made=True)
+
+    def _resumed(self, upload: Upload, url: str, bucket: str) -> Session | None:
+        """The upload where it stands; None when it is to start anew."""
+        if bucket != self._bucket_name:  # the configuration was changed since
+            self._drop(url)
+            return None
+        progress = self._advance(url, lambda: self._uploads.status(url, upload))
+        match progress:
+            case Finished(resource):
+                arrived = self._still_there(upload, resource)
+                if arrived is None:
+                    return None
+                self._finished[url] = arrived
+                return Session(offset=upload.size, state={"url": url, "bucket": bucket})
+            case Lost():
+                return None
+            case _:
+                return self._session(upload, url, progress)
+
+    def _still_there(self, upload: Upload, resource: Mapping[str, Any]) -> Arrived | None:
+        """What an upload that has ended made, if it is still there: the upload itself goes on telling of it. Raises
+        GiveUp when another object has taken its place."""
+        there = self.find(upload)
+        if there is None or there.remote_id != str(resource["generation"]):
+            return there and settled(upload, there)
+        return msgspec.structs.replace(there, made=True)
 
     def _advance(self, url: str, step: Callable[[], Progress]) -> Progress:
         """Take a step of the protocol. An upload that can never be completed is dropped, so that it takes no room."""
@@ -209,10 +238,10 @@ class GcsDestination:
     def _session(self, upload: Upload, url: str, progress: Progress) -> Session:
         match progress:
             case Confirmed(offset):
-                return Session(offset=offset, state={"url": url})
+                return Session(offset=offset, state={"url": url, "bucket": self._bucket_name})
             case Finished(resource):
-                self._finished[url] = _arrived(upload.path, resource)
-                return Session(offset=upload.size, state={"url": url})
+                self._finished[url] = _arrived(upload.path, resource, made=True)
+                return Session(offset=upload.size, state={"url": url, "bucket": self._bucket_name})
             case Taken() | Lost():
                 self._settle(upload)
                 return Session(offset=upload.size)
@@ -247,9 +276,10 @@ def _object_name(path: str) -> str:
     return path.removeprefix("/")
 
 
-def _arrived(path: str, resource: Mapping[str, Any]) -> Arrived:
+def _arrived(path: str, resource: Mapping[str, Any], *, made: bool = False) -> Arrived:
     """Composite objects have no MD5, every object has a CRC-32C."""
     hashes = {"crc32c": base64.b64decode(resource["crc32c"]).hex()}
     if resource.get("md5Hash"):
         hashes["md5"] = base64.b64decode(resource["md5Hash"]).hex()
-    return Arrived(path=path, remote_id=str(resource["generation"]), size=int(resource["size"]), hashes=hashes)
+    generation, size = str(resource["generation"]), int(resource["size"])
+    return Arrived(path=path, remote_id=generation, size=size, hashes=hashes, made=made)

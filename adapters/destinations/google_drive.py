@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, assert_never
 
@@ -27,9 +27,10 @@ class DriveDestination:
     """Delivers to an account's Drive. `chunk_size` is a multiple of 256 KiB.
 
     Drive lets two files have one name, so a file's id is reserved before its first byte is sent and kept in the
-    session's `state`: `{"id": …}`, with `url` of a resumable upload, a capability. Making it twice is then refused by
-    Drive, and what an earlier attempt has made is found by its id. With `found` the id is that of an equal file that
-    was there before, and is never removed. `remote_id` is that id.
+    session's `state`: `{"id": …, "account": …}`, with `url` of a resumable upload, a capability. Making it twice is
+    then refused by Drive, and what an earlier attempt has made is found by its id. With `found` the id is that of an
+    equal file that was there before, and is never removed. `account` is the authorization that it was reserved with;
+    another one can use neither the id nor the address. `remote_id` is that id.
     """
 
     keeps_session = True
@@ -66,10 +67,8 @@ class DriveDestination:
         """See the port. By its id, so that it may have been moved or renamed; else by its name, for somebody may have
         put it back."""
         with classified():
-            found = self._by_id(remote_id)
-        if found is not None and not found.get("trashed"):
-            return _arrived(upload, found)
-        return self.find(upload)
+            found = _there(self._by_id(remote_id))
+        return _arrived(upload, found) if found else self.find(upload)
 
     def expect(self, uploads: Sequence[Upload]) -> None:
         """See the port. Their names are looked for at once."""
@@ -109,20 +108,13 @@ class DriveDestination:
             if upload.size == 0 and file_id not in self._finished and self._by_id(file_id) is None:
                 self._whole(upload, file_id, b"")
             made = self._finished.pop(file_id, None)
-            arrived = made or self._there(upload, file_id)
-            if arrived is None and (url := session.state.get("url")):
-                match self._uploads.status(url, upload):
-                    case Finished(resource):
-                        arrived = _arrived(upload, resource)
-                    case Confirmed(offset):
-                        raise RetryLater(f"Google Drive has {offset} of {upload.size} bytes so far.")
-                    case Taken() | Lost():
-                        arrived = self._there(upload, file_id)
-            if arrived is None:
-                raise RetryLater("Google Drive does not know the upload any more; it begins anew.")
-            self._must_be_ours(upload, arrived)
-            at_once = made is not None and not session.state.get("url") and self._names.lately(upload)
-            return arrived if at_once or session.state.get("found") else self._alone(upload, arrived)
+            if made is not None:
+                self._must_be_ours(upload, made)
+                if not session.state.get("url") and self._names.lately(upload):
+                    return made
+                return self._alone(upload, made)
+            there = settled(upload, self._made_before(upload, session))
+            return there if session.state.get("found") else self._alone(upload, there)
 
     def remove(self, arrived: Arrived) -> None:
         """See the port."""
@@ -154,31 +146,34 @@ class DriveDestination:
             self._account.files.list(pageSize=1, fields="files(id)", spaces="drive").execute()
 
     def _started(self, upload: Upload, file_id: str) -> Session:
+        state = {"id": file_id, "account": self._account.mark}
         if upload.size <= min(self.chunk_size, LARGEST_IN_ONE_CALL):
-            return Session(offset=0, state={"id": file_id})
+            return Session(offset=0, state=state)
         url = self._uploads.initiate(upload, file_id, self._parent(upload))
         if isinstance(url, Taken):
-            return Session(offset=upload.size, state={"id": file_id})
-        return Session(offset=0, state={"id": file_id, "url": url})
+            return Session(offset=upload.size, state=state)
+        return Session(offset=0, state={**state, "url": url})
 
     def _resumed(self, upload: Upload, resume: Session, file_id: str) -> Session:
-        there = self._by_id(file_id)
-        if there is not None:
-            return Session(offset=upload.size, state={one: resume.state[one] for one in resume.state if one != "url"})
-        if url := resume.state.get("url"):
+        known, state = self._by_id(file_id), resume.state
+        if _there(known):
+            return Session(offset=upload.size, state={one: state[one] for one in state if one != "url"})
+        usable = known is None and state.get("account", self._account.mark) == self._account.mark
+        if usable and (url := state.get("url")):
             progress = self._uploads.status(url, upload)
-            if not isinstance(progress, Lost):
+            if isinstance(progress, Confirmed | Taken):
                 return self._session(upload, resume, progress)
-        elif (named := self.find(upload)) is not None:  # found by its name when it began
+            usable = isinstance(progress, Lost)  # what it has made was deleted since, and its id with it
+        if (named := self.find(upload)) is not None:
             return _found(upload, named)
-        return self._started(upload, self._account.new_id() if resume.state.get("found") else file_id)
+        return self._started(upload, file_id if usable and not state.get("found") else self._account.new_id())
 
     def _session(self, upload: Upload, before: Session, progress: Progress) -> Session:
         match progress:
             case Confirmed(offset):
                 return Session(offset=offset, state=before.state)
             case Finished(resource):
-                self._finished[before.state["id"]] = _arrived(upload, resource)
+                self._finished[before.state["id"]] = _arrived(upload, resource, made=True)
                 return Session(offset=upload.size, state=before.state)
             case Taken():
                 return Session(offset=upload.size, state=before.state)
@@ -189,7 +184,7 @@ class DriveDestination:
     def _whole(self, upload: Upload, file_id: str, data: bytes) -> None:
         sent = self._uploads.whole(upload, file_id, self._parent(upload), data)
         if isinstance(sent, Finished):
-            self._finished[file_id] = _arrived(upload, sent.resource)
+            self._finished[file_id] = _arrived(upload, sent.resource, made=True)
 
     def _parent(self, upload: Upload) -> str:
         return self._folders.ensure(upload.path.rsplit("/", 1)[0])
@@ -205,12 +200,21 @@ class DriveDestination:
             raise
         return found
 
-    def _there(self, upload: Upload, file_id: str) -> Arrived | None:
-        found = self._by_id(file_id)
-        return _arrived(upload, found) if found else None
+    def _made_before(self, upload: Upload, session: Session) -> Arrived:
+        """What has the session's id. Raises RetryLater when nothing has, or only in the bin."""
+        file_id = session.state.get("id", "")
+        found = _there(self._by_id(file_id))
+        if found is None and (url := session.state.get("url")):
+            progress = self._uploads.status(url, upload)
+            if isinstance(progress, Confirmed):
+                raise RetryLater(f"Google Drive has {progress.offset} of {upload.size} bytes so far.")
+            found = _there(self._by_id(file_id))
+        if found is None:
+            raise RetryLater("Google Drive does not know the upload any more; it begins anew.")
+        return _arrived(upload, found, made=not session.state.get("found"))
 
     def _must_be_ours(self, upload: Upload, arrived: Arrived) -> None:
-        """What was sent differs from what arrived: it is taken away again. Raises ChecksumMismatch."""
+        """What was sent just now differs from what arrived: it is taken away again. Raises ChecksumMismatch."""
         try:
             verify(upload, arrived)
         except ChecksumMismatch:
@@ -220,12 +224,15 @@ class DriveDestination:
 
     def _alone(self, upload: Upload, arrived: Arrived) -> Arrived:
         """Had another file of that name come during a long upload, or between an attempt that made ours without our
-        hearing of it and this one, ours makes way. Raises GiveUp when it differs."""
-        others = [one for one in self._names.now(upload) if one["id"] != arrived.remote_id]
-        if not others:
+        hearing of it and this one, ours makes way: the younger one, so that of two of ours one stays. Raises GiveUp
+        when the older one differs."""
+        named = self._names.now(upload)
+        ours = next((_age(one) for one in named if one["id"] == arrived.remote_id), None)
+        older = _best(upload, [one for one in named if ours and _age(one) < ours])
+        if older is None:
             return arrived
         self.remove(arrived)
-        return settled(upload, _arrived(upload, others[0]))
+        return settled(upload, older)
 
 
 def _best(upload: Upload, found: Sequence[Any]) -> Arrived | None:
@@ -247,9 +254,20 @@ def _equal(upload: Upload, arrived: Arrived) -> bool:
     return True
 
 
-def _arrived(upload: Upload, resource: Any) -> Arrived:
+def _there(resource: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The file of an id, unless its owner has put it into the bin."""
+    return None if resource is None or resource.get("trashed") else resource
+
+
+def _age(resource: Mapping[str, Any]) -> tuple[str, str]:
+    """Smaller for what is older; the id decides between two of one millisecond."""
+    return str(resource["createdTime"]), str(resource["id"])
+
+
+def _arrived(upload: Upload, resource: Any, *, made: bool = False) -> Arrived:
     names = {"sha256": "sha256Checksum", "md5": "md5Checksum"}
     hashes = {ours: str(resource[theirs]) for ours, theirs in names.items() if resource.get(theirs)}
     if "size" not in resource:
         raise GiveUp(f"Something that isn't a file is at {upload.path}; it was left as it is.")
-    return Arrived(path=upload.path, remote_id=str(resource["id"]), size=int(resource["size"]), hashes=hashes)
+    file_id, size = str(resource["id"]), int(resource["size"])
+    return Arrived(path=upload.path, remote_id=file_id, size=size, hashes=hashes, made=made)

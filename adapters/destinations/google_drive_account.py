@@ -7,6 +7,7 @@ makes two files of one. Its requests go over `requests` here, once each; tokens 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from functools import cache
@@ -19,6 +20,7 @@ from googleapiclient import discovery
 from googleapiclient.discovery_cache import get_static_doc
 
 from adapters.destinations.oauth_tokens import TokenBroker
+from adapters.destinations.sending import as_it_is
 from domain.errors import RetryLater
 
 SERVICE = "https://www.googleapis.com"
@@ -46,6 +48,8 @@ class DriveAccount:
         timeout: float = 60.0,
     ) -> None:
         self.base = base or SERVICE
+        self.mark = hashlib.sha256(f"{client_id}\0{refresh_token}".encode()).hexdigest()[:16]
+        """Tells this authorization from another one, which may be of another account, or another app's."""
         self._timeout = timeout
         self._broker = TokenBroker(
             "Google Drive",
@@ -57,6 +61,7 @@ class DriveAccount:
         )
         self._session = requests.Session()
         self._session.trust_env = base is None
+        self._session.auth = as_it_is
         adapter = requests.adapters.HTTPAdapter(pool_maxsize=MOST_CONNECTIONS)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
@@ -72,7 +77,7 @@ class DriveAccount:
 
     def request(self, method: str, url: str, **what: Any) -> requests.Response:
         """One authorized request; once more with a fresh token when the first was refused. Raises what `requests`
-        raises, NeedsAuthorization and RetryLater. Bodies are bytes, so that they can be sent again."""
+        raises, NeedsAuthorization and RetryLater. Bodies can be sent again."""
         if not self._is_drives(url):
             raise RetryLater("Google Drive gave an address that is not its own.")
         headers = what.pop("headers", None) or {}

@@ -26,6 +26,7 @@ from domain.errors import (
 
 _RATE = {"rateLimitExceeded", "userRateLimitExceeded", "sharingRateLimitExceeded"}
 _FULL = {"storageQuotaExceeded", "quotaExceeded", "teamDriveFileLimitExceeded", "activeItemCreationLimitExceeded"}
+_STRUCTURE = {"numChildrenInNonRootLimitExceeded", "myDriveHierarchyDepthLimitExceeded"}
 _CONSENT = {"insufficientPermissions", "accessNotConfigured", "domainPolicy", "appNotAuthorizedToUser", "authError"}
 
 
@@ -100,6 +101,8 @@ def _forbidden(reason: str, wait: float | None, now: datetime) -> StarferryError
         return DestinationPaused("The Google Drive is full; its owner must make room.")
     if reason in _CONSENT:
         return NeedsAuthorization("The authorization lacks a permission; authorize again and grant it.")
+    if reason in _STRUCTURE:
+        return GiveUp("Google Drive takes no more files in this folder, or no folder this deep; change the template.")
     if reason in ("insufficientFilePermissions", "forbidden", "teamDriveMembershipRequired"):
         return GiveUp("The account has no permission to write to this folder of Google Drive.")
     return RetryLater("Google Drive refused the request for a reason that is not known here.", retry_after=wait)

@@ -9,9 +9,11 @@ from googleapiclient.errors import HttpError
 from adapters.destinations.folder_ids import FolderIds
 from adapters.destinations.google_drive_account import DriveAccount
 from adapters.destinations.google_drive_errors import is_status
+from domain.errors import RetryLater
 
 FOLDER = "application/vnd.google-apps.folder"
 ROOT = "root"
+TRIES = 3
 
 
 class DriveFolders:
@@ -52,7 +54,17 @@ class DriveFolders:
     def _ensure_one(self, parent: str, name: str, path: str) -> str:
         if known := self._known(path):
             return known
-        folder = self._ids.agree(self._config_id, path, self._named(parent, name) or self._account.new_id())
+        for _ in range(TRIES):
+            folder = self._ids.agree(self._config_id, path, self._named(parent, name) or self._account.new_id())
+            if self._is_made(folder, name, parent):
+                self._sure[path] = folder
+                return folder
+            self._ids.forget(self._config_id, path, folder)
+        raise RetryLater("A folder in Google Drive could not be made just now.")
+
+    def _is_made(self, folder: str, name: str, parent: str) -> bool:
+        """Whether the folder is there now. An id that was agreed on can be used by nobody when it was another
+        account's, or its folder was deleted for good."""
         try:
             self._account.files.create(
                 body={"id": folder, "name": name, "mimeType": FOLDER, "parents": [parent]},
@@ -60,10 +72,11 @@ class DriveFolders:
                 supportsAllDrives=True,
             ).execute()
         except HttpError as exc:
-            if not is_status(exc, 409):  # somebody has made it: with this id it is the same one
+            if not (is_status(exc, 409) or is_status(exc, 400)):
                 raise
-        self._sure[path] = folder
-        return folder
+            found = self._get(folder)  # somebody has made it: with this id it is the same one
+            return found is not None and not found.get("trashed")
+        return True
 
     def _known(self, path: str) -> str | None:
         """The id that was agreed on, if such a folder is there and not in the trash."""

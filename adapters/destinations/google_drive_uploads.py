@@ -14,9 +14,10 @@ import requests
 from adapters.destinations.google_answers import Confirmed, Finished, Lost, Progress, Taken, framed
 from adapters.destinations.google_drive_account import DriveAccount
 from adapters.destinations.google_drive_errors import UnexpectedReply
+from adapters.destinations.sending import Pieces
 from application.ports.destination import Upload
 
-FIELDS = "id,size,md5Checksum,sha256Checksum"
+FIELDS = "id,size,createdTime,md5Checksum,sha256Checksum"
 
 
 class DriveUploads:
@@ -34,7 +35,7 @@ class DriveUploads:
             self._address,
             params={"uploadType": "multipart", "supportsAllDrives": "true", "fields": FIELDS},
             headers={"Content-Type": kind},
-            data=b"".join((before, data, after)),
+            data=Pieces(before, data, after),
         )
         match response.status_code:
             case 200 | 201:
@@ -73,7 +74,8 @@ class DriveUploads:
             raise UnexpectedReply(response)
 
     def _put(self, url: str, data: bytes, content_range: str) -> Progress:
-        response = self._account.request("PUT", url, data=data, headers={"Content-Range": content_range})
+        body = Pieces(data) if data else b""
+        response = self._account.request("PUT", url, data=body, headers={"Content-Range": content_range})
         match response.status_code:
             case 200 | 201:
                 return Finished(_resource(response))

@@ -29,6 +29,7 @@ def verify(upload: Upload, arrived: Arrived) -> str:
 
 def settled(upload: Upload, arrived: Arrived) -> Arrived:
     """`arrived`, found at the path where the upload should appear, when it is the same file: then it is delivered.
+    Whether we have made it, in an attempt of which we didn't hear, can't be told.
 
     Raises GiveUp when it is another one, which is never replaced.
     """

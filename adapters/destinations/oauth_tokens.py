@@ -6,6 +6,7 @@ grant from a passing fault by the endpoint's own words.
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,11 +16,14 @@ from typing import Any
 import requests
 
 from adapters.destinations.retry_after import seconds_to_wait
+from adapters.destinations.sending import as_it_is
 from domain.errors import NeedsAuthorization, RetryLater, StarferryError
 
 EARLY_SECONDS = 120.0
 """A token that ends sooner isn't given out any more: a chunk may take a while to send."""
 LEAST_SECONDS = 60.0
+UNTOLD_SECONDS = 600.0
+"""How long a token is taken for good whose lifetime wasn't told; one that is refused is replaced anyway."""
 
 
 class TokenBroker:
@@ -52,24 +56,40 @@ class TokenBroker:
         self._lock = threading.Lock()
         self._token = ""
         self._good_until = 0.0
+        self._asked = 0
+        self._failure: StarferryError | None = None
 
     def __repr__(self) -> str:
         return f"TokenBroker({self._provider!r})"
 
     def access_token(self, *, refused: str = "") -> str:
         """A token that is good for a while yet. `refused` is one that the provider wouldn't take: if that is ours, a
-        new one is fetched. Raises NeedsAuthorization when the grant is dead, RetryLater."""
+        new one is fetched; who waited for that while another asked gets that one's answer, good or bad. Raises
+        NeedsAuthorization when the grant is dead, RetryLater."""
+        asked = self._asked
         with self._lock:
             if not self._token or self._token == refused or self._clock() >= self._good_until:
-                self._token = ""
-                self._fetch()
+                if self._failure is not None and self._asked != asked:
+                    raise copy.copy(self._failure)
+                self._ask()
             return self._token
+
+    def _ask(self) -> None:
+        self._token, self._failure = "", None
+        self._asked += 1
+        try:
+            self._fetch()
+        except StarferryError as error:
+            self._failure = error
+            raise
 
     def _fetch(self) -> None:
         if not self._form["refresh_token"]:
             raise NeedsAuthorization(f"{self._provider} hasn't been authorized yet.")
         try:
-            answer = requests.post(self._url, data=self._form, timeout=self._timeout, allow_redirects=False)
+            answer = requests.post(
+                self._url, data=self._form, timeout=self._timeout, allow_redirects=False, auth=as_it_is
+            )
         except requests.RequestException:
             raise RetryLater(f"{self._provider}'s token service could not be reached.") from None
         body = json_object(answer)
@@ -77,7 +97,7 @@ class TokenBroker:
         if answer.status_code != 200 or not isinstance(token, str) or not token:
             raise refusal(self._provider, answer, body)
         lifetime = body.get("expires_in")
-        seconds = float(lifetime) if isinstance(lifetime, int | float) else 0.0
+        seconds = float(lifetime) if isinstance(lifetime, int | float) else UNTOLD_SECONDS
         self._token = token
         self._good_until = self._clock() + max(seconds - EARLY_SECONDS, min(seconds, LEAST_SECONDS))
 
@@ -85,10 +105,13 @@ class TokenBroker:
 def refusal(provider: str, answer: requests.Response, body: Mapping[str, Any]) -> StarferryError:
     """What a token endpoint's refusal means. Only its own error words count: a proxy's page says nothing of the
     grant."""
-    match body.get("error"):
+    word = str(body.get("error", "")).partition(":")[0]  # Dropbox has been seen to put a sentence behind it
+    if word == "invalid_request" and "auth function" in str(body.get("error_description", "")):
+        word = "invalid_client"  # so Dropbox answers to a key or secret that is empty
+    match word:
         case "invalid_grant":
             return NeedsAuthorization(f"{provider} no longer accepts the authorization; authorize again.")
-        case "invalid_client" | "unauthorized_client":
+        case "invalid_client" | "unauthorized_client" | "deleted_client" | "disabled_client":
             return NeedsAuthorization(f"{provider} doesn't know this app's key or secret; check both.")
         case "access_denied" | "invalid_scope":
             return NeedsAuthorization(f"{provider} refused what Starferry asks for; authorize again and allow it.")

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import google_crc32c
+import msgspec
 from botocore.exceptions import ClientError
 
 from adapters.destinations.connection_test import run_checks, write_and_remove
@@ -187,7 +188,10 @@ class S3Destination:
         hashes = equal_hashes(answer, upload)
         if hashes and self._account.never_replaces(self._bucket) is None and not answer.get("VersionId"):
             self._try_condition({**request, **newer, "Body": io.BytesIO(data)})
-        return Arrived(upload.path, _remote_id(answer), upload.size, hashes) if hashes else self._look(upload)
+        if hashes:
+            return Arrived(upload.path, _remote_id(answer), upload.size, hashes, made=True)
+        arrived = self._look(upload)
+        return msgspec.structs.replace(arrived, made=_is_that(arrived, answer))
 
     def _try_condition(self, request: dict[str, Any]) -> None:
         """Write the file that has just come once more, with the same bytes: a service that keeps conditions refuses.
@@ -216,7 +220,7 @@ class S3Destination:
             self._parts.drop(upload, session)
             raise ChecksumMismatch(_DIFFERS)
         try:
-            parts = self._parts.complete(upload, session)
+            parts, made = self._parts.complete(upload, session)
         except ClientError as exc:
             if code_of(exc) == "PreconditionFailed":
                 self._parts.drop(upload, session)
@@ -224,7 +228,10 @@ class S3Destination:
             if code_of(exc) in ("BadDigest", "InvalidPart", "InvalidPartOrder"):
                 self._parts.drop(upload, session)
             raise
-        return self._look(upload, parts if session.state["compared"] else ())
+        arrived = self._look(upload, parts if session.state["compared"] else ())
+        if not _is_that(arrived, made):  # somebody has put another in its place at once
+            return settled(upload, arrived)
+        return msgspec.structs.replace(arrived, made=True)
 
     def _look(self, upload: Upload, parts: list[Part] | tuple[()] = ()) -> Arrived:
         """What has just been made to appear."""
@@ -247,7 +254,7 @@ class S3Destination:
         elif not hashes and parts and etag.lower() == etag_of_parts(part.etag.lower() for part in parts):
             hashes = {"crc32c": upload.hashes.crc32c}
         elif not hashes:
-            hashes = read_back(self._client, self._where(upload.path), etag)
+            hashes = read_back(self._client, self._where(upload.path), etag, size)
         return Arrived(upload.path, _remote_id(head), size, hashes)
 
     def _head(self, path: str) -> Mapping[str, Any] | None:
@@ -291,6 +298,12 @@ class S3Destination:
 
     def _where(self, path: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": path.removeprefix("/")}
+
+
+def _is_that(arrived: Arrived, answer: Mapping[str, Any]) -> bool:
+    """Whether it is the object of which a write's answer speaks. Not all services tell its version there."""
+    version, _, etag = arrived.remote_id.rpartition(" ")
+    return etag == etag_of(answer) and answer.get("VersionId", version) == version
 
 
 def _remote_id(answer: Mapping[str, Any]) -> str:

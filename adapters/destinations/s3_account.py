@@ -6,7 +6,7 @@ import functools
 import logging
 import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import boto3
@@ -18,7 +18,7 @@ from botocore.awsrequest import (
 )
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from urllib3.exceptions import NameResolutionError, NewConnectionError
+from urllib3.exceptions import NameResolutionError, NewConnectionError, ProtocolError
 
 from adapters.destinations.endpoint_addresses import may_call
 from adapters.destinations.s3_errors import code_of
@@ -26,6 +26,9 @@ from adapters.public_internet import Network
 from domain.errors import GiveUp
 
 UNKNOWN_HEADER = {"NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedArgument"}
+
+LONGEST_ANSWER = 8 << 20
+"""Bytes of an answer that isn't an object: a thousand parts are a third of a MiB."""
 
 _making = threading.Lock()
 _session = functools.cache(boto3.session.Session)
@@ -163,6 +166,26 @@ class _Guard:
         return made
 
 
+class _Bounded:
+    """Takes no longer answers than S3's are. botocore reads whole what isn't an object's bytes, and the endpoint may be
+    anybody's."""
+
+    def urlopen(self, *args: Any, **named: Any) -> Any:
+        """See urllib3."""
+        response = super().urlopen(*args, **named)  # type: ignore[misc]
+        response.stream = functools.partial(_bounded, response.stream)
+        return response
+
+
+def _bounded(stream: Callable[..., Iterator[bytes]], *args: Any, **named: Any) -> Iterator[bytes]:
+    left = LONGEST_ANSWER
+    for piece in stream(*args, **named):
+        left -= len(piece)
+        if left < 0:
+            raise ProtocolError("the answer is too long")
+        yield piece
+
+
 def _guarded(networks: tuple[Network, ...]) -> dict[str, type]:
     class Plain(_Guard, AWSHTTPConnection):  # type: ignore[misc]
         allowed = networks
@@ -171,10 +194,10 @@ def _guarded(networks: tuple[Network, ...]) -> dict[str, type]:
         allowed = networks
         encrypted = True
 
-    class PlainPool(AWSHTTPConnectionPool):
+    class PlainPool(_Bounded, AWSHTTPConnectionPool):
         ConnectionCls = Plain
 
-    class EncryptedPool(AWSHTTPSConnectionPool):
+    class EncryptedPool(_Bounded, AWSHTTPSConnectionPool):
         ConnectionCls = Encrypted
 
     return {"http": PlainPool, "https": EncryptedPool}

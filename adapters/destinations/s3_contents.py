@@ -11,6 +11,7 @@ from typing import Any
 import google_crc32c
 
 from application.ports.destination import Upload
+from domain.errors import RetryLater
 
 _BLOCK = 1 << 20
 _MD5 = re.compile(r"[0-9a-f]{32}")
@@ -42,12 +43,16 @@ def claimed_md5(answer: Mapping[str, Any]) -> dict[str, str]:
     return {"md5": etag} if _MD5.fullmatch(etag) else {}
 
 
-def read_back(client: Any, where: Mapping[str, str], etag: str) -> dict[str, str]:
-    """Hashes of the bytes that the service gives back. Raises what boto3 raises, also when another object is there."""
+def read_back(client: Any, where: Mapping[str, str], etag: str, size: int) -> dict[str, str]:
+    """Hashes of the bytes that the service gives back, `size` of them. Raises what boto3 raises, also when another
+    object is there, and RetryLater when more bytes come."""
     md5, crc32c = hashlib.md5(usedforsecurity=False), 0
     body = client.get_object(**where, IfMatch=f'"{etag}"')["Body"]
     try:
         while block := body.read(_BLOCK):
+            size -= len(block)
+            if size < 0:
+                raise RetryLater("The S3 service gave back more bytes than the file has.")
             md5.update(block)
             crc32c = google_crc32c.extend(crc32c, block)
     finally:

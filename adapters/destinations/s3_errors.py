@@ -34,11 +34,11 @@ _BAD_KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "Inv
 _FULL = {"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "StorageLimitExceeded"}
 _UNPAID = {"AccountProblem", "PaymentRequired"}
 _DAMAGED = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"}
-_ELSEWHERE = {"PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed",
+_ELSEWHERE = {"PermanentRedirect", "AuthorizationHeaderMalformed",
               "IllegalLocationConstraintException"}  # fmt: skip
 _PASSING = {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests",
             "RequestTimeout", "IncompleteBody", "OperationAborted", "ConditionalRequestConflict", "InternalError",
-            "ServiceUnavailable"}  # fmt: skip
+            "ServiceUnavailable", "TemporaryRedirect"}  # fmt: skip
 _LOST = {"NoSuchUpload", "NoSuchKey", "NoSuchVersion", "InvalidPart", "InvalidPartOrder"}
 _CODE = re.compile(r"[A-Z][A-Za-z0-9]{2,50}")
 _NEW_KEYS = "put in valid ones"

@@ -106,9 +106,9 @@ class MultipartUploads:
         state = {**session.state, "parts": number, "crc32c": f"{crc32c:08x}", "compared": compared}
         return Session(offset=session.offset + len(data), state=state)
 
-    def complete(self, upload: Upload, session: Session) -> list[Part]:
-        """Make the object of all parts appear where none is; the parts that it was made of. Raises RetryLater when
-        parts are missing, and drops the upload."""
+    def complete(self, upload: Upload, session: Session) -> tuple[list[Part], dict[str, Any]]:
+        """Make the object of all parts appear where none is; the parts that it was made of, and the answer. Raises
+        RetryLater when parts are missing, and drops the upload."""
         parts = self.listed(upload, session)[: session.state["parts"]]
         if not _begins_with(parts, session.state["parts"], upload.size):
             self.drop(upload, session)
@@ -122,19 +122,19 @@ class MultipartUploads:
             | ({"ChecksumCRC32C": part.crc32c} if part.crc32c and session.state["sums"] else {})
             for part in parts
         ]
-        self._account.ask(
+        made: dict[str, Any] = self._account.ask(
             self._client.complete_multipart_upload,
             newer,
             **self._named(upload, session),
             MultipartUpload={"Parts": made_of},
         )
-        return parts
+        return parts, made
 
     def listed(self, upload: Upload, session: Session) -> list[Part]:
         """All parts that the service has, by number."""
         found: list[Part] = []
         marker = 0
-        while True:
+        while len(found) <= MOST_PARTS:
             answer = self._client.list_parts(**self._named(upload, session), PartNumberMarker=marker)
             if "UploadId" not in answer:
                 raise RetryLater("The S3 service's answer could not be understood.")
@@ -146,6 +146,7 @@ class MultipartUploads:
             if not answer.get("IsTruncated") or following <= marker:
                 return found
             marker = following
+        raise RetryLater("The S3 service's answer could not be understood.")
 
     def abort(self, upload: Upload, session: Session) -> None:
         """Drop an unfinished upload and its parts; one that is gone or finished is left alone."""

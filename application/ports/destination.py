@@ -40,12 +40,14 @@ class Session(msgspec.Struct, frozen=True):
 
 class Arrived(msgspec.Struct, frozen=True):
     """An object at the destination. `hashes` holds what the provider itself computed, under the names of Hashes'
-    fields; at least one is there. `remote_id` names exactly this object (generation, file id, revision)."""
+    fields; at least one is there. `remote_id` names exactly this object (generation, file id, revision). `made` says
+    that this transfer is known to have made it; what was there already, or may have been, is never removed."""
 
     path: str
     remote_id: str
     size: int
     hashes: Mapping[str, str]
+    made: bool = False
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -96,7 +98,7 @@ class Destination(Protocol):
 
     def finish(self, upload: Upload, session: Session) -> Arrived:
         """Make the object appear at its path, once. Never replaces different bytes: raises GiveUp then. Repeating
-        it after an unclear failure gives the same object."""
+        it after an unclear failure gives the same object; only what was surely `made` by it is said to be."""
         ...
 
     def remove(self, arrived: Arrived) -> None:

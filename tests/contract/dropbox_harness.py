@@ -43,7 +43,7 @@ class DropboxHarness:
 
     def place(self, path: str, data: bytes) -> None:
         store = self.dropbox.emulator.store
-        store.put_file(self.account, path, store.new_blob(data), len(data))
+        store.put_file(self.account, path, store.new_blob(data), len(data), "2024-05-16T08:00:00Z")
 
     def lose_uploads(self) -> None:
         self.dropbox.emulator.forget_uploads()

@@ -31,6 +31,12 @@ class DriveHarness:
         self.refresh_token = accounts.grant(CLIENT, EMAIL)
         self.folder_ids = MemoryFolderIds()
 
+    def authorize(self, email: str) -> None:
+        """The owner authorizes again, with another account."""
+        accounts = self.drive.emulator.accounts
+        accounts.register_account(email)
+        self.refresh_token = accounts.grant(CLIENT, email)
+
     def new_account(self, timeout: float = 30.0, secret: str = SECRET) -> DriveAccount:
         url = self.drive.url
         account = DriveAccount(CLIENT, secret, self.refresh_token, url, url, timeout=timeout)

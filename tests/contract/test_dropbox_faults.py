@@ -114,6 +114,7 @@ def test_the_token_services_rate_limit_may_be_a_date(harness: DropboxHarness, de
 
 
 JUNK: list[dict[str, Any]] = [
+    {"status": 400, "headers": {"Content-Type": "text/html"}, "body": "<html><h1>Bad request</h1></html>"},
     {"status": 401, "headers": {"Content-Type": "application/json; charset=utf-8"}, "body": "{}"},
     {"status": 403, "headers": {"Content-Type": "text/html"}, "body": "<h1>Forbidden by the proxy</h1>"},
     {"status": 404, "headers": {"Content-Type": "text/html"}, "body": "<h1>Not found</h1>"},
@@ -295,3 +296,45 @@ def test_a_reply_that_cant_be_classified_passes(harness: DropboxHarness, destina
 def test_a_chunk_size_that_dropbox_wouldnt_take_is_refused(harness: DropboxHarness, size: int) -> None:
     with pytest.raises(Misconfigured):
         harness.open(chunk_size=size)
+
+
+@pytest.mark.parametrize(
+    ("tag", "kind"),
+    [
+        ("insufficient_space", DestinationPaused),
+        ("team_folder_insufficient_space", DestinationPaused),
+        ("member_folder_insufficient_space", DestinationPaused),
+        ("upload_traffic_limit_reached", DestinationPaused),
+        ("access_restricted", GiveUp),
+        ("operation_suppressed", GiveUp),
+        ("no_write_permission", GiveUp),
+        ("disallowed_name", GiveUp),
+        ("too_many_write_operations", RetryLater),
+    ],
+)
+def test_each_refusal_to_write_is_classed_by_what_to_do_next(
+    harness: DropboxHarness, destination: Destination, tag: str, kind: type[StarferryError]
+) -> None:
+    body = summary("path", path={".tag": tag})
+    harness.dropbox.fault(path="upload_session/finish", status=409, headers=JSON, body=body)
+    with pytest.raises(kind) as raised:
+        deliver(destination, UPLOAD, DATA)
+    assert type(raised.value) is kind
+
+
+def test_a_file_where_a_folder_is_needed_is_told_and_nothing_is_sent_again(harness: DropboxHarness) -> None:
+    destination = harness.open()
+    harness.place("/M31", b"a file")
+    for data in (SMALL, DATA):
+        with pytest.raises(GiveUp, match="should be a folder"):
+            deliver(destination, upload_of(data, PATH), data)
+    assert harness.objects() == {"/M31": b"a file"}
+
+
+def test_the_file_follows_no_redirect(harness: DropboxHarness, destination: Destination) -> None:
+    away = {"Location": "https://elsewhere.example.org/"}
+    fault = harness.dropbox.fault(path=APPEND, status=307, headers=away)
+    with pytest.raises(RetryLater):
+        deliver(destination, UPLOAD, DATA)
+    assert fault.seen == 1
+    goes_on(harness, destination)

@@ -27,7 +27,7 @@ from domain.errors import (
     RetryLater,
     StarferryError,
 )
-from tests.contract.destination_harness import content, deliver, raised_text, send, upload_of
+from tests.contract.destination_harness import as_found, content, deliver, raised_text, send, upload_of
 from tests.contract.gcs_harness import BUCKET, EMAIL, GcsHarness
 
 PATH = "/M31/image_001.fits"
@@ -366,3 +366,34 @@ def test_only_this_machine_may_stand_in_for_google(harness: GcsHarness, endpoint
 def test_a_chunk_size_that_google_would_refuse_is_refused_here(harness: GcsHarness) -> None:
     with pytest.raises(Misconfigured, match="256 KiB"):
         GcsDestination(BUCKET, harness.info, harness.gcs.url, chunk_size=100_000)
+
+
+def test_s31_a_session_in_the_bucket_of_before_is_dropped(harness: GcsHarness) -> None:
+    """The configuration was given another bucket in the middle of an upload."""
+    before = harness.open(chunk_size=2 * QUARTER_MIB)
+    half = send(before, UPLOAD, DATA, before.begin(UPLOAD, None), most=1)
+    harness.gcs.emulator.create_bucket("another")
+    after = GcsDestination("another", harness.info, harness.gcs.url, 2 * QUARTER_MIB)
+    try:
+        resumed = after.begin(UPLOAD, half)
+        assert resumed.offset == 0
+        arrived = after.finish(UPLOAD, send(after, UPLOAD, DATA, resumed))
+        assert after.look(UPLOAD, arrived.remote_id) == as_found(arrived)
+    finally:
+        after.close()
+    assert (harness.objects(), harness.unfinished()) == ({}, 0)
+
+
+def test_what_was_deleted_after_an_attempt_of_which_we_did_not_hear_is_delivered_anew(harness: GcsHarness) -> None:
+    """The upload's address goes on telling of the object."""
+    destination = harness.open(chunk_size=2 * QUARTER_MIB)
+    session = send(destination, UPLOAD, DATA, destination.begin(UPLOAD, None), most=len(DATA) // destination.chunk_size)
+    with harness.losing_commit_reply(), pytest.raises(RetryLater):
+        send(destination, UPLOAD, DATA, session)
+    found = destination.find(UPLOAD)
+    assert found is not None
+    destination.remove(found)
+    other = harness.open(chunk_size=2 * QUARTER_MIB)
+    arrived = deliver(other, UPLOAD, DATA, resume=session)
+    assert arrived.remote_id != found.remote_id
+    assert harness.objects() == {UPLOAD.path: DATA}

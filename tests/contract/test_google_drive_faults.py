@@ -18,9 +18,9 @@ from adapters.destinations import google_drive_names
 from adapters.destinations.folder_ids import FolderIds, MemoryFolderIds, PostgresFolderIds
 from adapters.destinations.google_drive import DriveDestination
 from adapters.destinations.hash_match import verify
-from application.ports.destination import Destination, Session
+from application.ports.destination import Destination, Session, Upload
 from domain.errors import DestinationPaused, GiveUp, Misconfigured, NeedsAuthorization, RetryLater
-from tests.contract.destination_harness import content, deliver, raised_text, send, upload_of
+from tests.contract.destination_harness import as_found, content, deliver, raised_text, send, upload_of
 from tests.contract.google_drive_harness import EMAIL, DriveHarness
 from tests.emulators.faults import Fault
 from tests.emulators.google_drive_store import FOLDER
@@ -290,18 +290,86 @@ def test_of_two_files_with_the_name_the_equal_one_counts(harness: DriveHarness, 
     assert len(store.search(EMAIL, "name = ?", "image_001.fits")) == 2, "neither is removed"
 
 
-def test_s51_another_file_that_came_beside_ours_while_nobody_looked_makes_ours_give_way(
-    harness: DriveHarness, destination: Destination
+@pytest.mark.parametrize("data", [b"x", DATA], ids=["another", "an equal one"])
+def test_s51_a_file_that_came_after_ours_leaves_ours_where_it_is(
+    harness: DriveHarness, destination: Destination, data: bytes
 ) -> None:
+    """Whoever comes later makes way: were it the first, of two that look at the same time none would stay."""
     session = send(destination, UPLOAD, DATA, destination.begin(UPLOAD, None))
     store = harness.drive.emulator.store
     (ours,) = store.search(EMAIL, "name = ?", "image_001.fits")
-    theirs = store.put(EMAIL, {"name": "image_001.fits", "parents": [ours.parent]}, store.new_blob(b"x"), 1)
+    theirs = store.put(EMAIL, {"name": "image_001.fits", "parents": [ours.parent]}, store.new_blob(data), len(data))
     again = harness.open()
-    resumed = again.begin(UPLOAD, session)
-    with pytest.raises(GiveUp, match="Another file"):
-        again.finish(UPLOAD, resumed)
-    assert [one.id for one in store.search(EMAIL, "name = ?", "image_001.fits")] == [theirs.id]
+    arrived = again.finish(UPLOAD, again.begin(UPLOAD, session))
+    assert (arrived.remote_id, arrived.made) == (ours.id, True)
+    assert {one.id for one in store.search(EMAIL, "name = ?", "image_001.fits")} == {ours.id, theirs.id}
+
+
+def test_s51_of_two_of_ours_that_came_at_the_same_time_the_older_one_stays(harness: DriveHarness) -> None:
+    """As of two destinations with one Drive and one path."""
+    one, other = harness.open(), harness.open()
+    first, second = one.begin(UPLOAD, None), other.begin(UPLOAD, None)
+    first, second = send(one, UPLOAD, DATA, first), send(other, UPLOAD, DATA, second)
+    later, earlier = other.finish(UPLOAD, second), one.finish(UPLOAD, first)
+    assert later.remote_id == earlier.remote_id
+    assert (later.made, earlier.made) == (False, True)
+    assert harness.objects() == {UPLOAD.path: DATA}
+
+
+@pytest.mark.parametrize(("upload", "data"), [(SMALL_UPLOAD, SMALL), (UPLOAD, DATA)], ids=["one call", "resumable"])
+def test_what_its_owner_put_into_the_bin_is_delivered_anew(
+    harness: DriveHarness, destination: Destination, upload: Upload, data: bytes
+) -> None:
+    session = send(destination, upload, data, destination.begin(upload, None), most=len(data) // destination.chunk_size)
+    with harness.losing_commit_reply(), pytest.raises(RetryLater):
+        send(destination, upload, data, session)
+    store = harness.drive.emulator.store
+    (binned,) = store.search(EMAIL, "name = ?", upload.path.rpartition("/")[2])
+    store.trash(binned.id, 1)
+    arrived = deliver(harness.open(), upload, data, resume=session)
+    assert arrived.remote_id != binned.id
+    (there,) = store.search(EMAIL, "trashed = 0 AND name = ?", upload.path.rpartition("/")[2])
+    assert there.id == arrived.remote_id
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_a_file_that_its_owner_has_changed_is_not_removed(harness: DriveHarness, found: bool) -> None:
+    destination = harness.open()
+    if found:
+        harness.place(UPLOAD.path, DATA)
+        session = destination.begin(UPLOAD, None)
+    else:
+        session = send(destination, UPLOAD, DATA, destination.begin(UPLOAD, None))
+    store = harness.drive.emulator.store
+    (file,) = store.search(EMAIL, "name = ?", "image_001.fits")
+    store.run("UPDATE files SET size = 1, sha256 = 'theirs', md5 = 'theirs' WHERE id = ?", file.id)
+    with pytest.raises(GiveUp, match="left as it is"):
+        harness.open().finish(UPLOAD, session)
+    assert [one.id for one in store.search(EMAIL, "name = ?", "image_001.fits")] == [file.id]
+
+
+def test_s28_what_another_account_has_reserved_and_made_is_of_no_use_to_this_one(harness: DriveHarness) -> None:
+    """The configuration was authorized again, with another account, in the middle of an upload."""
+    before, small = harness.open(), upload_of(SMALL, "/M31/small.fits", "transfer-2")
+    half = send(before, UPLOAD, DATA, before.begin(UPLOAD, None), most=1)
+    reserved = before.begin(small, None)
+    harness.authorize("ben@example.org")
+    after = harness.open()
+    arrived = deliver(after, UPLOAD, DATA, resume=half)
+    deliver(after, small, SMALL, resume=reserved)
+    assert after.look(UPLOAD, arrived.remote_id) == as_found(arrived)
+    bens = {one.name for one in harness.drive.emulator.store.search("ben@example.org", "mime != ?", FOLDER)}
+    assert bens == {upload.path.rpartition("/")[2] for upload in (UPLOAD, small)}
+
+
+def test_a_folder_that_was_deleted_for_good_is_made_anew(harness: DriveHarness) -> None:
+    """Its id can't be used again."""
+    deliver(harness.open(), SMALL_UPLOAD, SMALL)
+    store = harness.drive.emulator.store
+    for folder in store.search(EMAIL, "mime = ?", FOLDER):
+        store.delete(EMAIL, folder)
+    deliver(harness.open(), UPLOAD, DATA)
+    assert harness.objects()[UPLOAD.path] == DATA
 
 
 def test_s02_small_files_take_one_upload_call_and_large_ones_one_a_chunk(harness: DriveHarness) -> None:
@@ -326,7 +394,7 @@ def test_s60_a_copy_in_the_trash_is_missing_and_one_that_was_moved_is_not(
     arrived = deliver(destination, upload, b"SIMPLE")
     store = harness.drive.emulator.store
     store.run("UPDATE files SET parent = 'root', name = 'mine.fits' WHERE id = ?", arrived.remote_id)
-    assert destination.look(upload, arrived.remote_id) == arrived
+    assert destination.look(upload, arrived.remote_id) == as_found(arrived)
     store.run("UPDATE files SET trashed = 1 WHERE id = ?", arrived.remote_id)
     assert destination.look(upload, arrived.remote_id) is None
 

@@ -30,7 +30,7 @@ from domain.errors import (
     RetryLater,
     StarferryError,
 )
-from tests.contract.destination_harness import content, deliver, raised_text, send, upload_of
+from tests.contract.destination_harness import as_found, content, deliver, raised_text, send, upload_of
 from tests.contract.s3_harness import ACCESS_KEY, BUCKET, LOOPBACK, SECRET_KEY, S3Harness
 from tests.emulators.s3 import ALL_PERMISSIONS
 from tests.site import eventually
@@ -490,7 +490,7 @@ def test_in_a_bucket_with_versions_exactly_ours_is_removed(tmp_path: Path, permi
         harness.permit(*permissions)
         destination = harness.open()
         arrived = deliver(destination, SMALL_UPLOAD, SMALL)
-        assert destination.find(SMALL_UPLOAD) == arrived
+        assert destination.find(SMALL_UPLOAD) == as_found(arrived)
         harness.place(PATH, b"theirs")
         destination.remove(arrived)
         assert harness.objects() == {PATH: b"theirs"}

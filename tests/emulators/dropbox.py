@@ -20,7 +20,7 @@ import json
 import secrets
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -326,6 +326,8 @@ class DropboxEmulator:
         if self.store.used(account) + size > quota:
             raise RouteError(failed(files.WriteError.insufficient_space))
         with self.store.lock:
+            if any(above and not above.folder for above in self._above(account, commit.path)):
+                raise RouteError(failed(files.WriteError.conflict(files.WriteConflictError.file_ancestor)))
             there = self.store.entry(account, commit.path)
             if there is not None:
                 same = not there.folder and there.hash == self.store.content_hash(blob, size).hexdigest()
@@ -336,6 +338,10 @@ class DropboxEmulator:
                     raise RouteError(failed(_conflict(there)))
             given = commit.client_modified and f"{commit.client_modified:%Y-%m-%dT%H:%M:%SZ}"
             return _described(self.store.put_file(account, commit.path, blob, size, given or ""))
+
+    def _above(self, account: str, path: str) -> Iterator[Entry | None]:
+        while path := path.rpartition("/")[0]:
+            yield self.store.entry(account, path)
 
     def _existing(self, account: str, path: str, wrap: Wrap) -> Entry:
         self._must_be_there(account, wrap)

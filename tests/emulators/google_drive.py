@@ -264,7 +264,8 @@ class DriveEmulator:
 
     def _check_wanted(self, account: str, wanted: dict[str, Any], size: int = 0) -> None:
         if file_id := wanted.get("id"):
-            if self.store.run("SELECT 1 FROM files WHERE id = ?", file_id):
+            spent = "SELECT 1 FROM files WHERE id = ?1 UNION SELECT 1 FROM ids WHERE id = ?1 AND account = ''"
+            if self.store.run(spent, file_id):
                 raise ApiError(409, "fileIdInUse", "A file already exists with the provided ID.")
             if not self.store.run("SELECT 1 FROM ids WHERE id = ? AND account = ?", file_id, account):
                 raise ApiError(400, "invalid", "The provided file ID is not usable.")

@@ -84,6 +84,7 @@ class Store:
         self._db.executescript(_TABLES)
         self.lock = threading.RLock()
         self._digests: dict[str, Digest] = {}
+        self._made_at = 0.0
 
     def run(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         with self.lock:
@@ -159,12 +160,18 @@ class Store:
             "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
             file_id, account, wanted.get("name", "Untitled"), (wanted.get("parents") or ["root"])[0],
             wanted.get("mimeType", "application/octet-stream"), size, digest.md5.hexdigest() if digest else "",
-            digest.sha256.hexdigest() if digest else "", blob, time.time(),
+            digest.sha256.hexdigest() if digest else "", blob, self._moment(),
             wanted.get("modifiedTime"),
         )  # fmt: skip
         made = self.file(account, file_id)
         assert made is not None
         return made
+
+    def _moment(self) -> float:
+        """Now, and a millisecond later than the one before: that is how finely times are told."""
+        with self.lock:
+            self._made_at = max(time.time(), self._made_at + 0.001)
+            return self._made_at
 
     def trash(self, file_id: str, trashed: int) -> None:
         """What is in a folder in the trash is so too, as far as its `trashed` tells."""
@@ -179,6 +186,7 @@ class Store:
         for child in self.search(account, "parent = ?", file.id):
             self.delete(account, child)
         self.run("DELETE FROM files WHERE id = ?", file.id)
+        self.run("UPDATE ids SET account = '' WHERE id = ?", file.id)  # it can't be used again
         if file.blob:
             self.blob_path(file.blob).unlink(missing_ok=True)
 
@@ -187,4 +195,4 @@ class Store:
 
 
 def _written(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(seconds))
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds * 1000) % 1000:03d}Z"

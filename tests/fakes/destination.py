@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import msgspec
+
 from application.ports.destination import Arrived, Check, Session, Upload
 from domain.errors import GiveUp
 from domain.storage_configs import Provider, StorageConfig
@@ -78,9 +80,10 @@ class ScriptedDestination:
         """See Destination."""
         self._met("finish")
         data = self.damage(self.uploads.pop(session.state["upload"]))
+        made = upload.path not in self.objects
         if self.objects.setdefault(upload.path, data) != data:
             raise GiveUp("Another file has that name.")
-        return self._arrived(upload.path, data)
+        return msgspec.structs.replace(self._arrived(upload.path, data), made=made)
 
     def remove(self, arrived: Arrived) -> None:
         """See Destination."""

@@ -161,7 +161,7 @@ class SimDestination:
         if far.kind == "drive":
             mine = next((one for one in far.objects if one.id == name), None)
             if mine is not None:
-                return _arrived(mine)
+                return _arrived(mine, made=True)
             listed = [one for one in far.at(upload.path) if self._wire.kernel.now - one.since > LIST_LAG]
         else:
             listed = far.at(upload.path)
@@ -178,7 +178,7 @@ class SimDestination:
             upload.path, name if far.kind == "drive" else far.new_id("o"), upload.token, data, self._wire.kernel.now
         )
         far.objects.append(made)
-        return _arrived(made)
+        return _arrived(made, made=True)
 
     def _call(self, what: str, do: Callable[[], T], act: Callable[[str], T] | None = None) -> T:
         def usable() -> T:
@@ -223,6 +223,6 @@ class SimDestinations:
         """Whatever the simulation makes is right."""
 
 
-def _arrived(one: Object) -> Arrived:
+def _arrived(one: Object, *, made: bool = False) -> Arrived:
     hashes = hashes_of(one.data)
-    return Arrived(one.path, one.id, len(one.data), {"md5": hashes.md5, "sha256": hashes.sha256})
+    return Arrived(one.path, one.id, len(one.data), {"md5": hashes.md5, "sha256": hashes.sha256}, made)
