@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from application.commands.storage_configs import load_config
 from application.ferry_means import FerryMeans
 from application.transact import transact
 from application.upload_sessions import session_owner
@@ -57,6 +58,8 @@ class FailedAttempts:
 
         def decide(history: Sequence[Recorded]) -> tuple[Event, ...]:
             state = storage_configs.fold(history)
+            if state.access_version != config.access_version:  # it spoke of credentials that were replaced meanwhile
+                return ()
             match error:
                 case NeedsAuthorization():
                     return storage_configs.lose_authorization(state, str(error))
@@ -74,9 +77,12 @@ class FailedAttempts:
     def _record(self, transfer_id: str, attempt: int, config: StorageConfig, error: StarferryError) -> None:
         reason, kind = str(error), type(error).__name__
         now = self._means.clock.now()
+        replaced = concerns_destination(error) and self._are_replaced(config)
 
         def decide(state: Transfer) -> tuple[Event, ...]:
             match error:
+                case NeedsAuthorization() | DestinationPaused() if replaced:
+                    return transfers.interrupt(state, attempt, "The destination's credentials were replaced meanwhile.")
                 case NeedsAuthorization() | DestinationPaused() if state.attempts != attempt:
                     return ()
                 case NeedsAuthorization():
@@ -102,6 +108,10 @@ class FailedAttempts:
         except NotAllowedNow:
             return  # cancelled, or taken over after this worker was thought dead
         self.tell_destination(transfer_id, config, error, now)
+
+    def _are_replaced(self, config: StorageConfig) -> bool:
+        """Whether the attempt had other credentials than there are now."""
+        return load_config(self._means.log, config.id).access_version != config.access_version
 
     def _give_back(self, state: Transfer, attempt: int) -> tuple[Event, ...]:
         if state.worker != self._means.worker:

@@ -104,15 +104,20 @@ def rule_access(principal: Principal, rule: StandingDelivery, project: Group | N
     return "view" if project.has_member(principal.username) else "none"
 
 
-def may_receive(owner: Account, frame: Frame, now: datetime) -> DeliveryRight:
+def may_receive(owner: Account, observation: str, frame: Frame, now: datetime) -> DeliveryRight:
     """What the owner of an observation may have of a file that belongs to it.
 
     `own`: delivered, and deleted from the server where the destination asks for that; for superusers, members of the
-    frame's proposal, and files that were assigned to the observation at ingest. `copy`: delivered only; a public frame
-    whose headers name the observation's number. Anything else stays where it is: a number is easily guessed.
+    frame's proposal, and files that were assigned to this observation at ingest. `copy`: delivered only; a public frame
+    whose headers name the observation's number. Anything else stays where it is: a number is easily guessed. Whose
+    account isn't active gets nothing.
     """
     record = frame.record
-    if owner.is_superuser or frame.assigned or (record is not None and record.proposal_id in owner.all_proposals):
+    if not (owner.exists and owner.active):
+        return "none"
+    if owner.is_superuser or observation in frame.assigned_to:
+        return "own"
+    if record is not None and record.proposal_id in owner.all_proposals:
         return "own"
     public = record is not None and record.public_date is not None and record.public_date < now
     return "copy" if public else "none"

@@ -162,9 +162,9 @@ def is_calibrated(event: FileProcessed) -> bool:
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """What the commands need to know of a frame. `assigned` says that whoever ingested it named the observation, rather
-    than a number in its headers; `removed` are the stream versions of deletions whose bytes are gone; `copies` are
-    versions with destinations that aren't the observation's; `arrived` is the position of the newest arrival.
+    """What the commands need to know of a frame. `assigned_to` are the observations that whoever ingested it named,
+    rather than a number in its headers; `removed` are the stream versions of deletions whose bytes are gone; `copies`
+    are versions with destinations that aren't the observation's; `arrived` is the position of the newest arrival.
     `observations` are all that versions of this frame have belonged to: copies may be on their way for any of them."""
 
     id: int = 0
@@ -174,7 +174,7 @@ class Frame(msgspec.Struct, frozen=True):
     deleted_from_server: frozenset[int] = frozenset()
     observation: str | None = None
     observations: tuple[str, ...] = ()
-    assigned: bool = False
+    assigned_to: frozenset[str] = frozenset()
     calibrated_from: str | None = None
     calibrated: tuple[tuple[str, int], ...] = ()
     calibration_failed: bool = False
@@ -225,7 +225,7 @@ def evolve(frame: Frame, recorded: Recorded) -> Frame:
                 versions=frame.versions + event.versions,
                 observation=named or frame.observation,
                 observations=tuple(dict.fromkeys((*frame.observations, *([named] if named else ())))),
-                assigned=event.observation is not None or frame.assigned,
+                assigned_to=frame.assigned_to | ({event.observation} if event.observation else set()),
                 calibrated_from=event.calibrated_from or frame.calibrated_from,
             )
         case FrameAmended() as event:

@@ -115,6 +115,9 @@ def submit(
         raise NotAllowedNow(f"Observation {observation_id} has been submitted already.")
     if not name.strip() or len(name) > 200:
         raise InvalidInput("The name of an observation has 1 to 200 characters.", field="name")
+    for field, text in (("project", project), ("target", target)):
+        if len(text) > 200 or not text.isprintable():
+            raise InvalidInput(f"The {field} of an observation has at most 200 printable characters.", field=field)
     events: tuple[Event, ...] = (
         ObservationSubmitted(
             id=observation_id,

@@ -122,7 +122,8 @@ class StorageConfigDeleted(Event, frozen=True, kw_only=True):
 
 
 class StorageConfig(msgspec.Struct, frozen=True):
-    """What commands and policies need to know of a configuration."""
+    """What commands and policies need to know of a configuration. `access_version` is the stream's version when its
+    credentials or options were changed last, or found good: a refusal of earlier ones says nothing of these."""
 
     id: str = ""
     owner: str = ""
@@ -136,6 +137,7 @@ class StorageConfig(msgspec.Struct, frozen=True):
     paused_until: datetime | None = None
     deleted: bool = False
     exists: bool = False
+    access_version: int = 0
     stream_version: int = 0
 
     def ready(self) -> bool:
@@ -167,11 +169,13 @@ def evolve(config: StorageConfig, recorded: Recorded) -> StorageConfig:
                 enabled=event.enabled,
             )
         case StorageConfigEdited() as event:
-            return replace(config, settings=event.settings, options=event.options)
+            new = event.credentials_version is not None or event.options != config.options
+            access = recorded.version if new else config.access_version
+            return replace(config, settings=event.settings, options=event.options, access_version=access)
         case StorageConfigAuthorizationLost():
             return replace(config, needs_authorization=True)
         case StorageConfigAuthorized():
-            return replace(config, needs_authorization=False)
+            return replace(config, needs_authorization=False, access_version=recorded.version)
         case StorageConfigPaused() as event:
             return replace(config, paused_until=event.until)
         case StorageConfigResumed():

@@ -21,6 +21,9 @@ CREATE INDEX observation_project ON observation (project, number DESC);
 CREATE INDEX observation_number ON observation (number DESC);
 """
 
+LONGEST = 200
+"""Characters of what is indexed and shown. PostgreSQL indexes no long texts, and headers may hold any."""
+
 
 class ObservationsProjection:
     """See the module. `number` is the position of the submission."""
@@ -46,8 +49,8 @@ class ObservationsProjection:
                             event.owner,
                             event.name,
                             event.number,
-                            event.project,
-                            event.target,
+                            event.project[:LONGEST],
+                            event.target[:LONGEST],
                             recorded.at,
                         ),
                     )
@@ -55,7 +58,7 @@ class ObservationsProjection:
                     cursor.execute(
                         "INSERT INTO observation VALUES (%s, %s, '', '', NULL, %s, %s, '{}', %s) "
                         "ON CONFLICT (id) DO NOTHING",
-                        (event.id, recorded.position, event.project, event.target, recorded.at),
+                        (event.id, recorded.position, event.project[:LONGEST], event.target[:LONGEST], recorded.at),
                     )
                 case DestinationsSelected() as event:
                     cursor.execute(

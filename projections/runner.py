@@ -159,9 +159,9 @@ class ProjectionRunner:
             return False
         try:
             self._apply(connection, batch, after, self._projections)
-        except psycopg.OperationalError:
-            raise
-        except Exception:
+        except Exception as error:
+            if _is_outage(error):
+                raise
             logger.exception("a batch failed; trying each read model alone", upto=batch.upto)
             for projection in self._projections:
                 self._apply_alone(connection, batch, after, projection)
@@ -184,9 +184,9 @@ class ProjectionRunner:
         """A read model that an event breaks stops, loudly, and shows in status and readiness; the others go on."""
         try:
             self._apply(connection, batch, after, [projection])
-        except psycopg.OperationalError:
-            raise
         except Exception as error:
+            if _is_outage(error):
+                raise
             logger.exception("read model stopped", projection=projection.name, upto=batch.upto)
             connection.execute(
                 "UPDATE starferry.projection SET failure = %s WHERE name = %s", (str(error)[:500], projection.name)
@@ -232,3 +232,9 @@ class ProjectionRunner:
                 (batch.upto, list(positions), batch.upto),
             )
             cursor.execute(f"NOTIFY {CHANNEL}, '{batch.upto}'".encode())
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether the same batch will do later. What is beyond PostgreSQL's limits (class 54: a value too long for its
+    index, say) never will, though psycopg counts it among the operational errors."""
+    return isinstance(error, psycopg.OperationalError) and not (error.sqlstate or "").startswith("54")

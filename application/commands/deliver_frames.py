@@ -134,7 +134,8 @@ class Backfill(msgspec.Struct, frozen=True, kw_only=True):
         if frame.record is None:
             return "none"
         if observation is not None:
-            mine = frame.assigned and observation.submitted and observation.owner == self.principal.username
+            assigned = observation.submitted and observation.id in frame.assigned_to
+            mine = assigned and observation.owner == self.principal.username
             right = may_have(self.principal, frame.record, now, assigned=mine)
             return right if frame.observation == observation.id else "none"
         assert isinstance(self.wanted, FrameQuery)

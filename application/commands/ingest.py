@@ -132,7 +132,7 @@ def ingest_file(
         return Ingested(kept.frame, kept.position, kept.thumbnail)
     raw = _raw_frame(log, calibrated_from)
     if raw and raw.record and described.record.observation_id is None:  # it belongs where its raw frame does
-        if raw.assigned:
+        if raw.observation in raw.assigned_to:
             observation = observation or raw.observation
         record = msgspec.structs.replace(described.record, observation_id=raw.record.observation_id)
         described = msgspec.structs.replace(described, record=record)

@@ -6,14 +6,15 @@ import msgspec
 
 from application.access import change_observation, group_of, project_named
 from application.commands.groups import must_see_group
-from application.permissions import Principal, config_access, must_be_known
+from application.permissions import Principal, config_access, must_be_known, principal_of
 from application.ports.clock import Clock
 from application.ports.event_log import EventLog
 from application.transact import transact
-from domain import observations, storage_configs
+from domain import accounts, observations, storage_configs
 from domain.errors import Forbidden, InvalidInput, NotAllowedNow
 from domain.event import Cause
 from domain.groups import Group
+from domain.observations import Observation
 
 
 class NewObservation(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,11 +85,16 @@ def resubmit_observation(
 def select_destinations(
     log: EventLog, clock: Clock, cause: Cause, principal: Principal, observation_id: str, destinations: tuple[str, ...]
 ) -> int:
-    """Change where an observation's files go; files that arrived before are delivered too."""
+    """Change where an observation's files go; files that arrived before are delivered too. What is delivered is what
+    its owner may have, so somebody else who may change it, but for superusers, only adds what the owner may select,
+    too, and nothing personal."""
     stream = observations.stream_of(observation_id)
     observation = change_observation(log, principal, observation_id)
     kept = set(observation.destinations)
-    check_destinations(log, principal, tuple(one for one in destinations if one not in kept), observation.project)
+    added = tuple(one for one in destinations if one not in kept)
+    check_destinations(log, principal, added, observation.project)
+    if observation.owner != principal.username and not principal.is_superuser:
+        _must_be_shared(log, added, observation)
     return transact(
         log,
         stream,
@@ -119,6 +125,21 @@ def check_destinations(
             )
         if not config.enabled:
             raise InvalidInput(f"The storage configuration {config_id} is disabled.", field=field)
+
+
+def _must_be_shared(log: EventLog, added: tuple[str, ...], observation: Observation) -> None:
+    """Raise InvalidInput unless all belong to a project or organization from which the observation's owner may select
+    them."""
+    owner = principal_of(accounts.fold(log.load(accounts.stream_of(observation.owner))))
+    found = log.load_many([storage_configs.stream_of(config) for config in added])
+    for config_id in added:
+        config = storage_configs.fold(found.get(storage_configs.stream_of(config_id), ()))
+        if config.scope == "personal" or config_access(owner, config, group_of(log, config)) == "none":
+            raise InvalidInput(
+                f"The observation is {observation.owner}'s: only a storage configuration of a project or organization "
+                f"that they may select, too, can be added to it, and {config_id} is none.",
+                field="destinations",
+            )
 
 
 def _project(log: EventLog, principal: Principal, named: str) -> Group | None:

@@ -80,13 +80,15 @@ class DeliverToDestinations:
         found = self._log.load_many([accounts.stream_of(owner) for owner in owners])
         folded = {owner: accounts.fold(found.get(accounts.stream_of(owner), ())) for owner in owners}
         rights = {
-            delivery.version.id: may_receive(folded[known[delivery.observation].owner], delivery.frame, now)
+            delivery.version.id: may_receive(
+                folded[known[delivery.observation].owner], delivery.observation, delivery.frame, now
+            )
             for delivery in deliveries
         }
         for delivery in deliveries:
             if rights[delivery.version.id] == "none":
                 logger.warning(
-                    "not delivered: the observation's owner isn't in the frame's proposal",
+                    "not delivered: the observation's owner isn't in the frame's proposal, or not active",
                     observation=delivery.observation,
                     frame=delivery.frame.record.basename if delivery.frame.record else "",
                 )
@@ -108,8 +110,8 @@ class DeliverToDestinations:
             return
         match recorded.event:
             case FileProcessed() as event if not is_calibrated(event):
-                assigned = event.observation is not None
-                frame = Frame(id=event.frame_id, record=event.record, versions=event.versions, assigned=assigned)
+                assigned = frozenset([event.observation] if event.observation else [])
+                frame = Frame(id=event.frame_id, record=event.record, versions=event.versions, assigned_to=assigned)
                 for version in event.versions:
                     yield _Delivery(recorded, observation, frame, version, "raw")
             case CalibrationCompleted() as event:
@@ -129,6 +131,8 @@ class DeliverToDestinations:
         calibrated = {pair for frame in folded.values() for pair in frame.calibrated}
         for name, frame in folded.items():
             if frame.newest is None or frame.record is None or frame.newest.id in frame.deleted_from_server:
+                continue
+            if frame.observation not in (None, observation):  # its headers have this number, but it was assigned
                 continue
             if (name, frame.newest.id) in calibrated:
                 yield _Delivery(recorded, observation, frame, frame.newest, "calibrated")

@@ -36,6 +36,7 @@ from domain.storage_configs import (
     StorageConfigAuthorizationLost,
     StorageConfigAuthorized,
     StorageConfigDeleted,
+    StorageConfigEdited,
     StorageConfigPaused,
 )
 from domain.transfer_events import (
@@ -298,6 +299,26 @@ def test_s45_refused_credentials_hold_the_transfer_and_mark_the_destination(harb
     record(harbour.log, "storage_config:cfg", StorageConfigAuthorized())
     harbour.happens(TransferReleased())
     assert harbour.carry().status == "completed"
+
+
+@pytest.mark.parametrize("refusal", [NeedsAuthorization("The access was revoked."), DestinationPaused("Full.")])
+def test_s45_a_refusal_of_credentials_that_were_replaced_meanwhile_says_nothing_of_the_new_ones(
+    harbour: Harbour, refusal: Exception
+) -> None:
+    harbour.request()
+
+    def replaced() -> None:
+        edited = StorageConfigEdited(
+            settings=harbour.config.settings, options=harbour.config.options, credentials_version=2
+        )
+        record(harbour.log, "storage_config:cfg", edited)
+        raise refusal
+
+    harbour.destination.script("put", replaced)
+    state = harbour.carry()
+    assert (state.status, state.held, state.failures) == ("pending", False, 0)
+    assert harbour.config.ready()
+    assert harbour.carry().status == "completed", "with those"
 
 
 @pytest.mark.parametrize("method", ["begin", "put", "finish"])

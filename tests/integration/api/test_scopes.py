@@ -304,3 +304,28 @@ def test_groups_are_listed_page_by_page_with_what_one_may_do_there(site: Site) -
     assert [row["id"] for row in rows] == made[::-1]
     assert rows[0]["permissions"] == list(PERMISSIONS["organization"])
     is_problem(founder.post("/api/v1/organizations", json={"name": "  "}), 400)
+
+
+def test_s08_who_edits_somebody_elses_observation_adds_no_destination_of_their_own(
+    site: Site, scenes: dict[str, Scene]
+) -> None:
+    """Its files are its owner's: they would go to somebody who may not see them, and perhaps leave the server."""
+    scene = scenes["project"]
+    owner, editor = scene.clients["owner"], scene.clients["can_edit"]
+    number = observe(owner, project=scene.id)
+    shared = create(owner, scene.body())["id"]
+    own, anothers = create(editor, folder_body(site))["id"], create(owner, folder_body(site))["id"]
+    place = f"/api/v1/observations/{number}"
+    is_problem(editor.patch(place, json={"destinations": [own]}), 400)
+    is_problem(editor.patch(place, json={"destinations": [shared, own]}), 400)
+    assert editor.patch(place, json={"destinations": [shared]}).status_code == 200
+    assert owner.patch(place, json={"destinations": [shared, anothers]}).status_code == 200
+    assert editor.patch(place, json={"destinations": [anothers]}).status_code == 200, "what is there may stay"
+
+
+@pytest.mark.parametrize("field", ["project", "target"])
+@pytest.mark.parametrize("text", ["x" * 201, "a\nb", "\u202e"])
+def test_s31_what_an_observation_says_of_itself_is_short_and_printable(site: Site, field: str, text: str) -> None:
+    """The read models index it, and PostgreSQL indexes no long texts."""
+    answer = site.user.post("/api/v1/observations", json={"name": "n", field: text})
+    assert is_problem(answer, 400)["field"] == field

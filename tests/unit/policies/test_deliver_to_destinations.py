@@ -8,7 +8,8 @@ import pytest
 
 from adapters.event_store.memory import MemoryEventLog
 from application.policies.deliver_to_destinations import DeliverToDestinations
-from domain import frames, observations, storage_configs
+from domain import accounts, frames, observations, storage_configs
+from domain.accounts import AccountChanged, AccountCreated
 from domain.event import Event, Recorded
 from domain.frames import CalibrationCompleted, FileDeletedFromServer, FrameVersion
 from domain.observations import DestinationsSelected
@@ -278,6 +279,7 @@ def test_absurd_names_of_people_and_targets_do_not_stop_the_delivery(
     record(log, storage_configs.stream_of("a"), config_created("a", template="$PROJECT/$TARGET/$USER/$PROJECT/$TARGET"))
     long = observations.ObservationSubmitted(id="obs", owner="u" * 150, name="n", project="../" * 99, target="ΐ" * 400)
     selected = DestinationsSelected(id="obs", destinations=("a",))
+    record(log, accounts.stream_of("u" * 150), AccountCreated(username="u" * 150))
     record(log, observations.stream_of("obs"), long, selected)
     arrived(log, file_processed("m31", version(1), observation="obs"))
     (request,) = requests(run(policy, log))
@@ -317,3 +319,51 @@ def test_a_version_that_another_program_stored_is_requested_without_size_and_che
     arrived(log, file_processed("m31", stored, observation="obs"))
     (request,) = requests(run(policy, log))
     assert (request.size, request.hashes, request.md5) == (None, None, stored.md5)
+
+
+def guessed(log: CountedLog, number: int) -> None:
+    """Somebody without proposals submits an observation by a number that isn't theirs."""
+    record(log, accounts.stream_of("eve"), AccountCreated(username="eve"))
+    submission = observations.ObservationSubmitted(id=str(number), owner="eve", name="n", number=number)
+    selected = DestinationsSelected(id=str(number), destinations=("eves",))
+    record(log, observations.stream_of(str(number)), submission, selected)
+
+
+def test_a_file_that_was_assigned_elsewhere_is_not_its_numbers(log: CountedLog, policy: DeliverToDestinations) -> None:
+    """Its headers have the number; whoever ingested it said to which observation it belongs."""
+    configured(log, "eves")
+    submitted(log, "obs")
+    arrived(log, file_processed("m31", version(1), number=42, observation="obs"))
+    guessed(log, 42)
+    assert requests(run(policy, log)) == []
+
+
+def test_a_calibrated_file_that_was_assigned_elsewhere_does_not_go_with_its_raw_frame(
+    log: CountedLog, policy: DeliverToDestinations
+) -> None:
+    configured(log, "eves", "raw_and_calibrated")
+    submitted(log, "obs")
+    guessed(log, 42)
+    arrived(log, file_processed("m31", version(1), number=42))
+    arrived(log, file_processed("m31-e91", version(2), observation="obs", calibrated_from="m31"))
+    done = CalibrationCompleted(calibrated="m31-e91", version_id=2, observation="42")
+    record(log, frames.stream_of("m31"), done)
+    assert requests(run(policy, log)) == []
+
+
+def test_a_later_version_that_is_only_numbered_is_not_assigned(log: CountedLog, policy: DeliverToDestinations) -> None:
+    configured(log, "eves")
+    submitted(log, "obs")
+    arrived(log, file_processed("m31", version(1), observation="obs"))
+    arrived(log, file_processed("m31", version(2), number=42))
+    guessed(log, 42)
+    assert requests(run(policy, log)) == []
+
+
+def test_nobody_whose_account_is_not_active_gets_a_file(log: CountedLog, policy: DeliverToDestinations) -> None:
+    configured(log, "a")
+    submitted(log, "obs", "a")
+    gone = AccountChanged(is_superuser=False, is_staff=False, active=False, proposals=("PROP-1",))
+    record(log, accounts.stream_of("ana"), gone)
+    arrived(log, file_processed("m31", version(1), observation="obs"))
+    assert requests(run(policy, log)) == []
