@@ -74,7 +74,8 @@ def check_kind(kind: str) -> None:
 
 def frame_life(log: EventLog, transfers: Sequence[str], basename: str, *, at: datetime | None = None) -> list[Entry]:
     """A frame's events and those of these transfers of its files, in the order in which they happened. Of wishes for
-    copies those are told whose transfers are among them: the others are somebody else's."""
+    copies, and transfers that justified a deletion, those are told that are among them: the others are somebody
+    else's."""
     own = log.load(f"frame:{basename}")
     if not own:
         raise NotFound(f"There is no frame {basename}.")
@@ -82,12 +83,20 @@ def frame_life(log: EventLog, transfers: Sequence[str], basename: str, *, at: da
     own = [recorded for recorded in own if not isinstance(recorded.event, CopyWanted) or _wish(recorded.event) in told]
     travels = log.load_many([f"transfer:{transfer}" for transfer in transfers])
     everything = [*own, *(recorded for history in travels.values() for recorded in history)]
-    return entries(sorted(everything, key=lambda recorded: recorded.position), at)
+    return [_theirs(entry, told) for entry in entries(sorted(everything, key=lambda one: one.position), at)]
 
 
 def entries(recorded: Sequence[Recorded], at: datetime | None = None, *, headers: bool = False) -> list[Entry]:
     """Events as people read them; a frame's headers are left out unless asked for."""
     return [entry_of(event, headers=headers) for event in recorded if at is None or event.at <= at]
+
+
+def _theirs(entry: Entry, told: frozenset[str]) -> Entry:
+    """Without the names of others' transfers."""
+    if "justified_by" not in entry.data:
+        return entry
+    justified = [transfer for transfer in entry.data["justified_by"] if transfer in told]
+    return msgspec.structs.replace(entry, data=entry.data | {"justified_by": justified})
 
 
 def _wish(event: CopyWanted) -> str:
