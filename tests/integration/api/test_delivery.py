@@ -306,6 +306,7 @@ def test_s31_s32_settings_are_those_of_the_time_of_the_request(site: Site) -> No
         site.ingest(fits_bytes(BLKUID=number), f"{new_name()}.fits")
         waiting = transfer(site.user, "pending", observation=number)
         site.user.patch(f"/api/v1/storage-configs/{config}", json={"destination_path": "/after", "enabled": False})
+        site.settle()  # workers have been told, and didn't hear
     finally:
         site.jobs.paused.clear()
     assert site.sweep()["nudged"] >= 1, "what nobody carries is found"
