@@ -143,9 +143,8 @@ async def edit_config(request: AnyRequest, config_id: FromPath[str]) -> Response
     config = await in_thread(manage_config, core.log, principal, config_id)
     if body.provider is not UNSET and body.provider != config.provider:
         raise Conflict("The provider of a storage configuration can't change; create another one.")
-    changes = {name: getattr(body, name) for name in _SETTINGS if getattr(body, name) is not UNSET}
     change = ConfigChange(
-        settings=msgspec.structs.replace(config.settings, **changes) if changes else None,
+        settings={name: getattr(body, name) for name in _SETTINGS if getattr(body, name) is not UNSET},
         credentials=body.credentials,
         enabled=None if body.enabled is UNSET else body.enabled,
     )

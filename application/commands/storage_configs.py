@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import structlog
@@ -96,9 +97,10 @@ def create_storage_config(
 
 
 class ConfigChange(msgspec.Struct, frozen=True, kw_only=True):
-    """An edit: None leaves a part as it is; empty credential fields keep the stored ones (S24)."""
+    """An edit. `settings` are the fields that change, by their names: the others stay as they are at the moment of the
+    change, not as somebody saw them before. Empty credential fields keep the stored ones (S24)."""
 
-    settings: Settings | None = None
+    settings: Mapping[str, Any] = {}
     credentials: Mapping[str, str] = {}
     enabled: bool | None = None
 
@@ -117,14 +119,14 @@ def edit_storage_config(
     them goes on."""
     config = manage_config(log, principal, config_id)
     options, secrets = divide(config.provider, {name: value for name, value in change.credentials.items() if value})
-    options = {**config.options, **options}
-    settings = normalised(change.settings) if change.settings else config.settings
+    _changed(config.settings, change)  # what can't be right is refused before a secret is replaced
     if change.credentials:
-        open_destination.check(config.provider, options, {**vault.get(config_id), **secrets})
+        open_destination.check(config.provider, {**config.options, **options}, {**vault.get(config_id), **secrets})
     version = vault.put(config_id, secrets) if secrets else None
 
     def decide(state: StorageConfig) -> tuple[Event, ...]:
-        events = storage_configs.edit(state, settings, options, version)
+        settings = _changed(state.settings, change)
+        events = storage_configs.edit(state, settings, {**state.options, **options}, version)
         if change.enabled is not None:
             events += storage_configs.enable(state, change.enabled)
         if secrets and state.needs_authorization and state.provider not in storage_configs.CONSENTED:
@@ -138,6 +140,10 @@ def edit_storage_config(
         cause=cause,
         now=clock.now(),
     )
+
+
+def _changed(settings: Settings, change: ConfigChange) -> Settings:
+    return normalised(msgspec.structs.replace(settings, **change.settings)) if change.settings else settings
 
 
 def delete_storage_config(

@@ -139,7 +139,8 @@ class StorageConfigMachine(AggregateMachine):
         replaced = bool(secret and fresh)
         after = tidy(settings) if settings else self.settings
         turned = enabled is not None and enabled is not self.enabled
-        change = commands.ConfigChange(settings=settings, credentials=credentials, enabled=enabled)
+        changes = msgspec.structs.asdict(settings) if settings else {}
+        change = commands.ConfigChange(settings=changes, credentials=credentials, enabled=enabled)
         if self.command(
             lambda: commands.edit_storage_config(
                 self.log, self.vault, self.clock, CAUSE, who, "c", change, self.opening

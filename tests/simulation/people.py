@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from application.commands import checks
 from application.commands import transfers as transfer_commands
 from application.commands.calibration import report_calibration
@@ -153,11 +151,7 @@ class People:
 
     def _edit(self, cause: Cause, config: str, most: str, deletes: str) -> Any:
         p = self.ports
-        settings = msgspec.structs.replace(
-            load_config(p.log, config).settings,
-            max_transfers=None if most == "-" else int(most),
-            delete_from_server=deletes == "delete",
-        )
+        settings = {"max_transfers": None if most == "-" else int(most), "delete_from_server": deletes == "delete"}
         change = ConfigChange(settings=settings)
         return edit_storage_config(p.log, p.vault, p.clock, cause, PEOPLE["root"], config, change, p.destinations)
 
