@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from application.access import manage_config
+from application.grants import give_back
 from application.permissions import Principal
 from application.ports.clock import Clock
 from application.ports.consent import Consent
@@ -102,31 +103,36 @@ def complete_authorization(
 ) -> Authorized:
     """Keep what the owner has given, in place of an earlier authorization of the same configuration.
 
-    Raises NotAllowedNow for a state that is unknown, used, too old or another browser's, InvalidInput without a code,
-    and what `exchange` raises.
+    Raises NotAllowedNow for a state that is unknown, used, too old or another browser's, or whose configuration was
+    deleted meanwhile; InvalidInput without a code, and what `exchange` raises.
     """
     pending = _pending(vault, clock, provider, state, browser)
     if not code:
         raise InvalidInput(f"The provider sent no code. {AGAIN}")
     principal = _principal(log, pending.username)
     config = manage_config(log, principal, pending.config)
+    secrets = vault.get(config.id)
     grant = consent.exchange(
         config.provider,
         config.options,
-        vault.get(config.id),
+        secrets,
         code=code,
         verifier=pending.verifier,
         redirect_uri=pending.redirect_uri,
     )
     vault.put(config.id, {"refresh_token": grant.refresh_token})
-
-    position = transact(
-        log,
-        storage_configs.stream_of(config.id),
-        lambda history: storage_configs.authorize(storage_configs.fold(history), grant.account),
-        cause=Cause(actor=principal.username, via="oauth", correlation=correlation),
-        now=clock.now(),
-    )
+    try:
+        position = transact(
+            log,
+            storage_configs.stream_of(config.id),
+            lambda history: storage_configs.authorize(storage_configs.fold(history), grant.account),
+            cause=Cause(actor=principal.username, via="oauth", correlation=correlation),
+            now=clock.now(),
+        )
+    except NotAllowedNow:  # it was deleted while we asked: whoever did that has shredded before this token came
+        vault.shred(config.id)
+        give_back(consent, config, {**secrets, "refresh_token": grant.refresh_token})
+        raise
     return Authorized(config, grant.account, position)
 
 

@@ -10,6 +10,7 @@ import structlog
 
 from application.access import manage_config
 from application.commands.groups import see_group
+from application.grants import give_back
 from application.permissions import Principal, managing, must_be_known
 from application.ports.clock import Clock
 from application.ports.consent import Consent
@@ -20,7 +21,7 @@ from application.ports.vault import Vault
 from application.transact import transact
 from domain import storage_configs
 from domain.destination_paths import check_template, normalise_folder
-from domain.errors import Forbidden, InvalidInput, StarferryError
+from domain.errors import Forbidden, GiveUp, InvalidInput, Misconfigured, NotAllowedNow, StarferryError
 from domain.event import Cause, Event
 from domain.storage_configs import Provider, Scope, Settings, StorageConfig
 
@@ -87,13 +88,18 @@ def create_storage_config(
     storage_configs.create(load_config(log, new.id), created)
     if secrets:
         vault.put(new.id, secrets)
-    return transact(
-        log,
-        storage_configs.stream_of(new.id),
-        lambda history: storage_configs.create(storage_configs.fold(history), created),
-        cause=cause,
-        now=clock.now(),
-    )
+    try:
+        return transact(
+            log,
+            storage_configs.stream_of(new.id),
+            lambda history: storage_configs.create(storage_configs.fold(history), created),
+            cause=cause,
+            now=clock.now(),
+        )
+    except StarferryError:
+        if not load_config(log, new.id).exists:
+            vault.shred(new.id)
+        raise
 
 
 class ConfigChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,13 +139,17 @@ def edit_storage_config(
             events += storage_configs.authorize(state)
         return events
 
-    return transact(
-        log,
-        storage_configs.stream_of(config_id),
-        lambda history: decide(storage_configs.fold(history)),
-        cause=cause,
-        now=clock.now(),
-    )
+    try:
+        return transact(
+            log,
+            storage_configs.stream_of(config_id),
+            lambda history: decide(storage_configs.fold(history)),
+            cause=cause,
+            now=clock.now(),
+        )
+    except NotAllowedNow:  # it was deleted meanwhile, perhaps before our secrets came
+        vault.shred(config_id)
+        raise
 
 
 def _changed(settings: Settings, change: ConfigChange) -> Settings:
@@ -150,7 +160,7 @@ def delete_storage_config(
     log: EventLog, vault: Vault, clock: Clock, cause: Cause, principal: Principal, config_id: str, consent: Consent
 ) -> int:
     """Delete a configuration and destroy its secrets (S25); a policy cancels what had not started. An authorization is
-    given back to its provider, if that can be reached."""
+    given back to its provider, if that can be reached: last, because that may take long and we may be killed."""
     config = manage_config(log, principal, config_id)
     position = transact(
         log,
@@ -159,13 +169,16 @@ def delete_storage_config(
         cause=cause,
         now=clock.now(),
     )
-    if "refresh_token" in vault.names(config_id):
-        try:
-            consent.revoke(config.provider, config.options, vault.get(config_id))
-        except StarferryError as error:  # what can't be revoked can't be read any more either
-            logger.warning("the authorization was not revoked at its provider", config=config_id, reason=str(error))
-    vault.shred(config_id)
+    give_back(consent, config, _taken(vault, config_id))
     return position
+
+
+def _taken(vault: Vault, config_id: str) -> dict[str, str]:
+    try:
+        return vault.take(config_id)
+    except (Misconfigured, GiveUp) as error:  # they are destroyed all the same
+        logger.warning("a deleted configuration's secrets could not be read", config=config_id, reason=str(error))
+        return {}
 
 
 def test_storage_config(

@@ -24,7 +24,8 @@ class Vault(Protocol):
         ...
 
     def take(self, owner: str) -> dict[str, str]:
-        """Like `get`, and destroys them: of two who ask at the same time one gets them and the other nothing."""
+        """Like `get`, and destroys them, also those that can't be opened: of two who ask at the same time one gets
+        them and the other nothing."""
         ...
 
     def names(self, owner: str) -> frozenset[str]:

@@ -68,6 +68,10 @@ class OpenVault:
         """See Vault.get."""
         return dict(self.secrets.get(owner, {}))
 
+    def take(self, owner: str) -> dict[str, str]:
+        """See Vault.take."""
+        return self.secrets.pop(owner, {})
+
     def names(self, owner: str) -> frozenset[str]:
         """See Vault.names."""
         return frozenset(self.secrets.get(owner, ()))

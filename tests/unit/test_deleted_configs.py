@@ -1,0 +1,122 @@
+"""Secrets never outlive their storage configuration, whatever happens beside its deletion (S25)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from application.commands import storage_configs as commands
+from application.commands.authorization import begin_authorization, complete_authorization
+from application.ports.consent import Grant
+from domain.accounts import AccountCreated
+from domain.errors import NotAllowedNow, RetryLater
+from domain.storage_configs import Provider, Settings
+from tests.fakes.samples import CAUSE, record
+from tests.unit.test_config_commands import OWNER, Desk
+
+
+class Providers:
+    """Implements Consent: notes what is revoked. `meanwhile` happens while a code is exchanged."""
+
+    def __init__(self, account: str = "ada@example.org") -> None:
+        self.account, self.tokens = account, 0
+        self.revoked: list[Mapping[str, str]] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+        self.before_revoking: Callable[[], object] = lambda: None
+
+    def page(self, provider: Provider, options: Mapping[str, str], **asked: str) -> str:
+        """See Consent.page."""
+        return asked["state"]
+
+    def exchange(
+        self, provider: Provider, options: Mapping[str, str], secrets: Mapping[str, str], **given: str
+    ) -> Grant:
+        """See Consent.exchange."""
+        self.meanwhile()
+        self.tokens += 1
+        return Grant(f"token-{self.tokens}", self.account)
+
+    def revoke(self, provider: Provider, options: Mapping[str, str], secrets: Mapping[str, str]) -> None:
+        """See Consent.revoke."""
+        self.before_revoking()
+        self.revoked.append(dict(secrets))
+
+
+class Office(Desk):
+    """A Dropbox destination, and the provider that its owner authorizes it at."""
+
+    def __init__(self) -> None:
+        super().__init__("dropbox", app_key="k", app_secret="s")
+        self.providers = Providers()
+        record(self.log, "account:ada", AccountCreated(username="ada"))
+
+    def delete(self, config: str = "c") -> None:
+        commands.delete_storage_config(self.log, self.vault, self.clock, CAUSE, OWNER, config, self.providers)
+
+    def authorize(self, config: str = "c") -> None:
+        def redirect(_: Provider) -> str:
+            return "https://here.example.org/"
+
+        state, _ = begin_authorization(
+            self.log, self.vault, self.clock, self.providers, OWNER, config,
+            redirect=redirect, new_secret=lambda: f"state-of-{config}",
+        )  # fmt: skip
+        complete_authorization(
+            self.log, self.vault, self.clock, self.providers, "request-1", "dropbox", state=state, code="x"
+        )
+
+
+def test_s25_secrets_are_shredded_before_the_provider_is_asked() -> None:
+    office = Office()
+    office.authorize()
+    kept: list[frozenset[str]] = []
+    office.providers.before_revoking = lambda: kept.append(office.vault.names("c"))
+    office.delete()
+    assert kept == [frozenset()], "whoever is killed while the provider takes its time leaves nothing"
+    assert office.providers.revoked == [{"app_secret": "s", "refresh_token": "token-1"}]
+
+
+def test_s25_an_authorization_that_comes_back_after_the_deletion_is_given_back() -> None:
+    office = Office()
+    office.providers.meanwhile = office.delete
+    with pytest.raises(NotAllowedNow, match="deleted"):
+        office.authorize()
+    assert office.vault.secrets == {}
+    assert office.providers.revoked == [{"app_secret": "s", "refresh_token": "token-1"}]
+
+
+def test_s25_new_credentials_that_come_beside_the_deletion_are_shredded() -> None:
+    office = Office()
+    office.log.first = office.delete
+    with pytest.raises(NotAllowedNow, match="deleted"):
+        office.edit({"app_secret": "another"})
+    assert office.vault.secrets == {}
+
+
+def _create(office: Office) -> None:
+    new = commands.NewStorageConfig(
+        id="d", provider="dropbox", settings=Settings(display_name="D"),
+        credentials={"app_key": "k", "app_secret": "t"},
+    )  # fmt: skip
+    commands.create_storage_config(office.log, office.vault, office.clock, CAUSE, OWNER, new, office.opening)
+
+
+def test_s25_what_could_not_be_created_leaves_no_secrets() -> None:
+    office = Office()
+
+    def away() -> None:
+        raise RetryLater("The database is away.")
+
+    office.log.first = away
+    with pytest.raises(RetryLater):
+        _create(office)
+    assert office.vault.get("d") == {}
+
+
+def test_what_another_has_created_keeps_its_secrets() -> None:
+    office = Office()
+    office.log.first = lambda: _create(office)
+    with pytest.raises(NotAllowedNow, match="already"):
+        _create(office)
+    assert office.vault.get("d") == {"app_secret": "t"}
