@@ -49,6 +49,7 @@ from application.event_search import EventSearch
 from application.fair_share import places_for
 from application.ferry import Ferry
 from application.frame_matching import FrameMatcher
+from application.left_secrets import SecretCleaning
 from application.mail_post import MailPost
 from application.policies.cancel_transfers_of_deleted_frames import CancelTransfersOfDeletedFrames
 from application.policies.complete_calibrations import CompleteCalibrations
@@ -264,6 +265,10 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
     def session_cleaning(self) -> SessionCleaning:
         """What forgets where uploads stood that are over."""
         return SessionCleaning(log=self.log, lookup=self.lookups, vault=self.vault, open_destination=self.destinations)
+
+    def secret_cleaning(self) -> SecretCleaning:
+        """What destroys secrets that nobody needs any more."""
+        return SecretCleaning(log=self.log, lookup=self.lookups, vault=self.vault, clock=self.clock)
 
     def sweep(self) -> Sweep:
         """What looks for the stuck."""

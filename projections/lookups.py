@@ -32,7 +32,8 @@ ORDER BY t.number LIMIT 1000
 
 
 class ReadModelLookups:
-    """Implements FrameLookup, ThumbnailLookup, TransferLookup and GroupLookup. Safe to share between threads."""
+    """Implements FrameLookup, ThumbnailLookup, TransferLookup, StorageConfigLookup and GroupLookup. Safe to share
+    between threads."""
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
@@ -128,6 +129,14 @@ class ReadModelLookups:
             "SELECT id FROM read_storage_configs.storage_config WHERE paused_until <= now() AND NOT deleted",
         )
         return [row[0] for row in rows]
+
+    def secrets_kept_in_vain(self) -> Sequence[str]:
+        """See StorageConfigLookup."""
+        statement = (
+            "SELECT c.id FROM vault.data_key k JOIN read_storage_configs.storage_config c ON c.id = k.owner "
+            "WHERE c.deleted LIMIT 1000"
+        )
+        return [row[0] for row in self._rows("storage_configs", 0, statement)]
 
     def belongings(self, kind: GroupKind, group: str, *, at_least: int) -> Sequence[str]:
         """See GroupLookup."""

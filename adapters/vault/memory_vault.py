@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
@@ -69,6 +69,10 @@ class MemoryVault:
     def shred_each(self, owners: Collection[str]) -> None:
         for owner in owners:
             self.shred(owner)
+
+    def owners(self, prefix: str) -> Sequence[str]:
+        with self._lock:
+            return [owner for owner in self._owned if owner.startswith(prefix)]
 
     def check(self) -> None:
         """Raises Misconfigured when the master keys can't open what is stored."""

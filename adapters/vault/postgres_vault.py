@@ -135,6 +135,12 @@ class PostgresVault:
         with self._one_statement() as cursor:
             cursor.execute("DELETE FROM vault.data_key WHERE owner = ANY(%s)", (list(owners),))
 
+    def owners(self, prefix: str) -> Sequence[str]:
+        """As the port says."""
+        with self._one_statement() as cursor:
+            rows = cursor.execute("SELECT owner FROM vault.data_key WHERE starts_with(owner, %s)", (prefix,)).fetchall()
+        return [row[0] for row in rows]
+
     def check(self) -> None:
         """Open one data key of every master key in use: asked at the start; changes nothing.
 

@@ -92,7 +92,7 @@ def worker(data: Path | None) -> None:
     with opened(data, serving=True) as core:
         identity = WorkerIdentity(core.conninfo)
         ferry, sweep, retention = core.ferry(identity.name), core.sweep(), periodic_retention(core)
-        expiry, sessions = transfer_expiry(core), core.session_cleaning()
+        expiry, sessions, secrets = transfer_expiry(core), core.session_cleaning(), core.secret_cleaning()
 
         def settle_and_sweep() -> dict[str, int]:
             ferry.settle()
@@ -102,6 +102,7 @@ def worker(data: Path | None) -> None:
                 "forgotten": expiry.run(),
                 "notices": core.sweep_notices(),
                 "sessions": sessions.run(),
+                "secrets": secrets.run(),
                 "abandoned": core.jobs.forget_abandoned(),
             }
 

@@ -28,6 +28,8 @@ from domain.event import Cause
 from domain.storage_configs import Provider, StorageConfig
 
 LIFETIME = timedelta(minutes=10)
+STATES = "oauth:"
+"""What the names begin with under which the vault keeps what states stand for."""
 AGAIN = "Start again from the storage configuration."
 
 
@@ -165,7 +167,7 @@ def _principal(log: EventLog, username: str) -> Principal:
 
 def _owner(state: str) -> str:
     """Where the vault keeps what a state stands for; the state itself is kept nowhere."""
-    return f"oauth:{_hash(state)}"
+    return f"{STATES}{_hash(state)}"
 
 
 def _hash(text: str) -> str:

@@ -79,6 +79,14 @@ class TransferLookup(Protocol):
         ...
 
 
+class StorageConfigLookup(Protocol):
+    """Finds storage configurations by what else there is of them."""
+
+    def secrets_kept_in_vain(self) -> Sequence[str]:
+        """Ids of deleted configurations of which the vault still keeps secrets."""
+        ...
+
+
 class GroupLookup(Protocol):
     """Finds what belongs to a group."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 
@@ -38,4 +38,8 @@ class Vault(Protocol):
 
     def shred_each(self, owners: Collection[str]) -> None:
         """The same for several owners, in one trip."""
+        ...
+
+    def owners(self, prefix: str) -> Sequence[str]:
+        """Those who have secrets and whose names begin so, in no order."""
         ...

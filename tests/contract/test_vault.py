@@ -171,6 +171,20 @@ def test_what_is_taken_is_got_once(vault: Vault) -> None:
     assert vault.take("oauth:1") == vault.get("oauth:1") == {}
 
 
+def test_what_cant_be_opened_is_destroyed_all_the_same_when_it_is_taken(opener: Opener) -> None:
+    opener(OLD).put("cfg-1", SECRETS)
+    with pytest.raises(Misconfigured):
+        opener(NEW).take("cfg-1")
+    assert opener(OLD).names("cfg-1") == frozenset()
+
+
+def test_owners_are_found_by_what_their_names_begin_with(vault: Vault) -> None:
+    for owner in ("oauth:1", "oauth:2", "oauth", "upload:oauth:", "o_uth:3"):
+        vault.put(owner, {"name": "a"})
+    assert sorted(vault.owners("oauth:")) == ["oauth:1", "oauth:2"]
+    assert vault.owners("o%") == []
+
+
 def test_names_need_no_master_key(opener: Opener) -> None:
     opener(OLD).put("cfg-1", {"token": "one"})
     assert opener(NEW).names("cfg-1") == {"token"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import BinaryIO
@@ -84,3 +84,7 @@ class OpenVault:
         """See Vault.shred_each."""
         for owner in owners:
             self.shred(owner)
+
+    def owners(self, prefix: str) -> Sequence[str]:
+        """See Vault.owners."""
+        return [owner for owner in self.secrets if owner.startswith(prefix)]

@@ -9,12 +9,13 @@ from application.ports.clock import Clock
 from application.ports.event_log import EventLog
 from domain import frames, storage_configs, transfers
 from domain.event import Recorded
+from domain.storage_configs import StorageConfig
 from domain.transfer_events import TransferCompleted
 from domain.transfers import Transfer
 
 
 class LogLookups:
-    """Implements FrameLookup, ThumbnailLookup and TransferLookup."""
+    """Implements FrameLookup, ThumbnailLookup, TransferLookup and StorageConfigLookup."""
 
     def __init__(self, log: EventLog, clock: Clock) -> None:
         self._log = log
@@ -117,9 +118,16 @@ class LogLookups:
 
     def paused_configs(self) -> Sequence[str]:
         """See TransferLookup."""
-        states = [storage_configs.fold(history) for history in self._streams("storage_config:").values()]
         now = self._clock.now()
-        return [state.id for state in states if state.paused_until and state.paused_until <= now and not state.deleted]
+        return [
+            state.id
+            for state in self._configs()
+            if state.paused_until and state.paused_until <= now and not state.deleted
+        ]
+
+    def secrets_kept_in_vain(self) -> Sequence[str]:
+        """See StorageConfigLookup. As if the vault kept some of each."""
+        return [state.id for state in self._configs() if state.deleted]
 
     def _to(self, storage_config: str) -> dict[str, Transfer]:
         return {
@@ -127,6 +135,9 @@ class LogLookups:
             for name, state in self._transfers().items()
             if state.request and state.request.storage_config == storage_config
         }
+
+    def _configs(self) -> list[StorageConfig]:
+        return [storage_configs.fold(history) for history in self._streams("storage_config:").values()]
 
     def _transfers(self) -> dict[str, Transfer]:
         found = self._streams("transfer:")

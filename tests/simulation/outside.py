@@ -72,6 +72,12 @@ class SimVault:
         if owners:
             self._wire.call("vault", f"shred {' '.join(owners)}", shred)
 
+    def owners(self, prefix: str) -> Sequence[str]:
+        """See Vault.owners."""
+        return self._wire.call(
+            "vault", f"owners {prefix}", lambda: [one for one in self._sealed if one.startswith(prefix)]
+        )
+
 
 class Listeners:
     """What others have heard."""

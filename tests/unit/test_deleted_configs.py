@@ -8,10 +8,12 @@ import pytest
 
 from application.commands import storage_configs as commands
 from application.commands.authorization import begin_authorization, complete_authorization
+from application.left_secrets import SecretCleaning
 from application.ports.consent import Grant
 from domain.accounts import AccountCreated
 from domain.errors import NotAllowedNow, RetryLater
 from domain.storage_configs import Provider, Settings
+from tests.fakes.lookups import LogLookups
 from tests.fakes.samples import CAUSE, record
 from tests.unit.test_config_commands import OWNER, Desk
 
@@ -54,7 +56,7 @@ class Office(Desk):
     def delete(self, config: str = "c") -> None:
         commands.delete_storage_config(self.log, self.vault, self.clock, CAUSE, OWNER, config, self.providers)
 
-    def authorize(self, config: str = "c") -> None:
+    def begin(self, config: str = "c") -> str:
         def redirect(_: Provider) -> str:
             return "https://here.example.org/"
 
@@ -62,6 +64,10 @@ class Office(Desk):
             self.log, self.vault, self.clock, self.providers, OWNER, config,
             redirect=redirect, new_secret=lambda: f"state-of-{config}",
         )  # fmt: skip
+        return state
+
+    def authorize(self, config: str = "c") -> None:
+        state = self.begin(config)
         complete_authorization(
             self.log, self.vault, self.clock, self.providers, "request-1", "dropbox", state=state, code="x"
         )
@@ -120,3 +126,29 @@ def test_what_another_has_created_keeps_its_secrets() -> None:
     with pytest.raises(NotAllowedNow, match="already"):
         _create(office)
     assert office.vault.get("d") == {"app_secret": "t"}
+
+
+def _cleaning(office: Office) -> SecretCleaning:
+    lookup = LogLookups(office.log, office.clock)
+    return SecretCleaning(log=office.log, lookup=lookup, vault=office.vault, clock=office.clock)
+
+
+def test_s25_what_is_left_of_a_deleted_configuration_is_swept_once_its_deletion_must_be_over() -> None:
+    office = Office()
+    _create(office)
+    office.delete()
+    office.vault.put("c", {"refresh_token": "left by somebody who was killed"})
+    assert _cleaning(office).run() == 0
+    office.clock.forward(minutes=10)
+    assert _cleaning(office).run() == 1
+    assert office.vault.secrets.keys() == {"d"}
+
+
+def test_s27_authorizations_that_nobody_came_back_from_are_swept_when_they_have_expired() -> None:
+    office = Office()
+    office.begin()
+    office.clock.forward(minutes=9)
+    assert _cleaning(office).run() == 0
+    office.clock.forward(minutes=1)
+    assert (_cleaning(office).run(), _cleaning(office).run()) == (1, 0)
+    assert office.vault.secrets.keys() == {"c"}
