@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -38,7 +38,8 @@ class StorageConfigsProjection:
     """See the module."""
 
     name = "storage_configs"
-    version = 1
+    version = 2
+    changed: Mapping[str, frozenset[str]] = {"storage_config": frozenset({"account"})}  # version 1 forgot it
     tables = TABLES
     indexes = INDEXES
     topics = frozenset(
@@ -91,7 +92,11 @@ class StorageConfigsProjection:
             case StorageConfigAuthorizationLost() as event:
                 change("needs_authorization = true, reason = %s", event.reason)
             case StorageConfigAuthorized() as event:
-                change("needs_authorization = false, reason = '', account = %s", event.account)
+                # a test that succeeds says nothing of whose account it is: that of the last consent stays
+                change(
+                    "needs_authorization = false, reason = '', account = coalesce(nullif(%s, ''), account)",
+                    event.account,
+                )
             case StorageConfigPaused() as event:
                 change("paused_until = %s, reason = %s", event.until, event.reason)
             case StorageConfigResumed():

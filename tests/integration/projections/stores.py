@@ -17,6 +17,7 @@ from adapters.postgres.migrate import LOCK
 from api import bootstrap
 from projections.frames.projection import FramesProjection
 from projections.projection import Projection, checksum_query
+from projections.storage_configs import StorageConfigsProjection
 from tests.golden.make import EVENT_SAMPLES
 
 MIGRATIONS = sorted(Path("adapters/postgres/migrations").resolve().glob("*.sql"))
@@ -93,6 +94,12 @@ class NextFrames(FramesProjection):
 
 class FirstFrames(FramesProjection):
     """The frames of a release before read models had versions, as far as the number goes."""
+
+    version = 1
+
+
+class FirstStorageConfigs(StorageConfigsProjection):
+    """The same of the storage configurations."""
 
     version = 1
 

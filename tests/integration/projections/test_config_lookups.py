@@ -15,9 +15,7 @@ from tests.fakes.samples import config_created
 from tests.integration.projections.conftest import Writer, all_projections
 
 
-def _project(
-    database: str, log: PostgresEventLog, connection: psycopg.Connection, **streams: tuple[Event, ...]
-) -> None:
+def project(database: str, log: PostgresEventLog, connection: psycopg.Connection, **streams: tuple[Event, ...]) -> None:
     writer = Writer(log)
     for name, events in streams.items():
         writer.write(storage_configs.stream_of(name), config_created(name), *events)
@@ -30,7 +28,7 @@ def test_s25_secrets_are_kept_in_vain_of_deleted_configurations_alone(
     database: str, log: PostgresEventLog, connection: psycopg.Connection
 ) -> None:
     gone = (StorageConfigDeleted(),)
-    _project(database, log, connection, live=(), gone=gone, shredded=gone)
+    project(database, log, connection, live=(), gone=gone, shredded=gone)
     for owner in ("live", "gone", "new", "upload:gone"):
         connection.execute("INSERT INTO vault.data_key VALUES (%s, 'key', '', 1)", (owner,))
     with ConnectionPool(database, min_size=1, kwargs={"autocommit": True}) as pool:

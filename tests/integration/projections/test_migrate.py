@@ -90,7 +90,7 @@ def test_a_release_with_the_same_read_models_has_nothing_to_build(
     connection.execute("ALTER TABLE starferry.projection DROP COLUMN version")
     connection.execute("DELETE FROM starferry.migration WHERE name = '0013_read_model_versions'")
     before = stores.contents(database)
-    with stores.release_with(stores.FirstFrames(SphericalSky())):
+    with stores.release_with(stores.FirstFrames(SphericalSky()), stores.FirstStorageConfigs()):
         done = starferry(database, tmp_path, "migrate")
     assert done.exit_code == 0, done.output
     assert "read models: none is to be built" in done.output
