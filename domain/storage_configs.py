@@ -134,6 +134,7 @@ class StorageConfig(msgspec.Struct, frozen=True):
     options: dict[str, str] = {}
     enabled: bool = False
     needs_authorization: bool = False
+    account: str = ""
     paused_until: datetime | None = None
     deleted: bool = False
     exists: bool = False
@@ -174,8 +175,9 @@ def evolve(config: StorageConfig, recorded: Recorded) -> StorageConfig:
             return replace(config, settings=event.settings, options=event.options, access_version=access)
         case StorageConfigAuthorizationLost():
             return replace(config, needs_authorization=True)
-        case StorageConfigAuthorized():
-            return replace(config, needs_authorization=False, access_version=recorded.version)
+        case StorageConfigAuthorized() as event:  # whoever only finds that the credentials work names no account
+            account = event.account or config.account
+            return replace(config, needs_authorization=False, account=account, access_version=recorded.version)
         case StorageConfigPaused() as event:
             return replace(config, paused_until=event.until)
         case StorageConfigResumed():

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import psycopg
 from psycopg_pool import ConnectionPool
 
 from domain.errors import RetryLater
 from domain.groups import GroupKind
+from domain.storage_configs import Provider
 from projections.awaited import TELL
 from projections.transfers import EXPIRED
 
@@ -137,6 +139,17 @@ class ReadModelLookups:
             "WHERE c.deleted LIMIT 1000"
         )
         return [row[0] for row in self._rows("storage_configs", 0, statement)]
+
+    def with_same_grant(
+        self, provider: Provider, options: Mapping[str, str], account: str, *, at_least: int
+    ) -> Sequence[str]:
+        """See StorageConfigLookup."""
+        statement = (
+            "SELECT id FROM read_storage_configs.storage_config "
+            "WHERE provider = %s AND options = %s::jsonb AND account = %s AND NOT deleted"
+        )
+        asked = (provider, msgspec.json.encode(options).decode(), account)
+        return [row[0] for row in self._rows("storage_configs", at_least, statement, *asked)]
 
     def belongings(self, kind: GroupKind, group: str, *, at_least: int) -> Sequence[str]:
         """See GroupLookup."""

@@ -84,6 +84,7 @@ async def callback(request: AnyRequest, provider: FromPath[str]) -> Response[byt
             core.vault,
             core.clock,
             core.consents,
+            core.lookups,
             correlation(),
             PROVIDERS[provider],
             state=state,

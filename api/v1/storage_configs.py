@@ -163,7 +163,7 @@ async def delete_config(request: AnyRequest, config_id: FromPath[str]) -> None:
     core = serving.core
     why = cause(principal, "api")
     position = await in_thread(
-        delete_storage_config, core.log, core.vault, core.clock, why, principal, config_id, core.consents
+        delete_storage_config, core.log, core.vault, core.clock, why, principal, config_id, core.consents, core.lookups
     )
     serving.gate.wrote(principal.username, position)
 

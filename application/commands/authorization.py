@@ -20,6 +20,7 @@ from application.permissions import Principal
 from application.ports.clock import Clock
 from application.ports.consent import Consent
 from application.ports.event_log import EventLog
+from application.ports.lookups import StorageConfigLookup
 from application.ports.vault import Vault
 from application.transact import transact
 from domain import accounts, storage_configs
@@ -96,6 +97,7 @@ def complete_authorization(
     vault: Vault,
     clock: Clock,
     consent: Consent,
+    lookup: StorageConfigLookup,
     correlation: str,
     provider: Provider,
     *,
@@ -133,7 +135,8 @@ def complete_authorization(
         )
     except NotAllowedNow:  # it was deleted while we asked: whoever did that has shredded before this token came
         vault.shred(config.id)
-        give_back(consent, config, {**secrets, "refresh_token": grant.refresh_token})
+        granted = msgspec.structs.replace(config, account=grant.account)
+        give_back(consent, lookup, granted, {**secrets, "refresh_token": grant.refresh_token}, log.head())
         raise
     return Authorized(config, grant.account, position)
 

@@ -16,6 +16,7 @@ from application.ports.clock import Clock
 from application.ports.consent import Consent
 from application.ports.destination import Check
 from application.ports.event_log import EventLog
+from application.ports.lookups import StorageConfigLookup
 from application.ports.open_destination import OpenDestination
 from application.ports.vault import Vault
 from application.transact import transact
@@ -157,11 +158,18 @@ def _changed(settings: Settings, change: ConfigChange) -> Settings:
 
 
 def delete_storage_config(
-    log: EventLog, vault: Vault, clock: Clock, cause: Cause, principal: Principal, config_id: str, consent: Consent
+    log: EventLog,
+    vault: Vault,
+    clock: Clock,
+    cause: Cause,
+    principal: Principal,
+    config_id: str,
+    consent: Consent,
+    lookup: StorageConfigLookup,
 ) -> int:
     """Delete a configuration and destroy its secrets (S25); a policy cancels what had not started. An authorization is
     given back to its provider, if that can be reached: last, because that may take long and we may be killed."""
-    config = manage_config(log, principal, config_id)
+    manage_config(log, principal, config_id)
     position = transact(
         log,
         storage_configs.stream_of(config_id),
@@ -169,7 +177,7 @@ def delete_storage_config(
         cause=cause,
         now=clock.now(),
     )
-    give_back(consent, config, _taken(vault, config_id))
+    give_back(consent, lookup, load_config(log, config_id), _taken(vault, config_id), position)
     return position
 
 

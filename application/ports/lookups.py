@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from domain.groups import GroupKind
+from domain.storage_configs import Provider
 
 
 class FrameLookup(Protocol):
@@ -84,6 +85,13 @@ class StorageConfigLookup(Protocol):
 
     def secrets_kept_in_vain(self) -> Sequence[str]:
         """Ids of deleted configurations of which the vault still keeps secrets."""
+        ...
+
+    def with_same_grant(
+        self, provider: Provider, options: Mapping[str, str], account: str, *, at_least: int
+    ) -> Sequence[str]:
+        """Ids of those that aren't deleted and are authorized by the same app for the same account. Raises
+        RetryLater when the read model stays behind."""
         ...
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from application.ports.clock import Clock
 from application.ports.event_log import EventLog
 from domain import frames, storage_configs, transfers
 from domain.event import Recorded
-from domain.storage_configs import StorageConfig
+from domain.storage_configs import Provider, StorageConfig
 from domain.transfer_events import TransferCompleted
 from domain.transfers import Transfer
 
@@ -128,6 +128,14 @@ class LogLookups:
     def secrets_kept_in_vain(self) -> Sequence[str]:
         """See StorageConfigLookup. As if the vault kept some of each."""
         return [state.id for state in self._configs() if state.deleted]
+
+    def with_same_grant(
+        self, provider: Provider, options: Mapping[str, str], account: str, *, at_least: int
+    ) -> Sequence[str]:
+        """See StorageConfigLookup."""
+        assert self._log.head() >= at_least
+        wanted = (provider, options, account, False)
+        return [one.id for one in self._configs() if (one.provider, one.options, one.account, one.deleted) == wanted]
 
     def _to(self, storage_config: str) -> dict[str, Transfer]:
         return {

@@ -3,6 +3,8 @@ that their owner may select at that time (section 6 of the contract)."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
@@ -25,6 +27,7 @@ from domain.observations import ObservationDiscovered
 from domain.storage_configs import Settings
 from tests.fakes.destination import OneDestination, ScriptedDestination
 from tests.fakes.file_store import OpenVault
+from tests.fakes.lookups import LogLookups
 from tests.property.aggregate_machine import CAUSE, FEW, AggregateMachine
 from tests.property.test_account_machine import NotedPasswords
 from tests.property.test_storage_config_machine import NoConsent
@@ -77,10 +80,9 @@ class ObservationMachine(AggregateMachine):
     def delete_a_destination(self, config: str) -> None:
         if config in self.gone:
             return
-        consent = NoConsent()
-        delete_storage_config(
-            self.log, self.vault, self.clock, CAUSE, PEOPLE[config[:3]], config, consent,  # type: ignore[arg-type]
-        )  # fmt: skip
+        consent: Any = NoConsent()
+        lookup = LogLookups(self.log, self.clock)
+        delete_storage_config(self.log, self.vault, self.clock, CAUSE, PEOPLE[config[:3]], config, consent, lookup)
         self.gone.add(config)
 
     @rule(who=ASKERS, number=NUMBERS, name=NAMES, chosen=CHOICES)

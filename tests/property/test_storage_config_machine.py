@@ -23,6 +23,7 @@ from domain.event import Event
 from domain.storage_configs import CONSENTED, Provider, Scope, Settings, StorageConfig
 from tests.fakes.destination import OneDestination, ScriptedDestination
 from tests.fakes.file_store import OpenVault
+from tests.fakes.lookups import LogLookups
 from tests.property.aggregate_machine import CAUSE, FEW, AggregateMachine
 from tests.property.test_account_machine import NotedPasswords
 
@@ -178,6 +179,7 @@ class StorageConfigMachine(AggregateMachine):
                 who,
                 "c",
                 NoConsent(),  # type: ignore[arg-type]
+                LogLookups(self.log, self.clock),
             ),
             refused=self._refused(who),
             again=NotFound,

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -245,8 +245,8 @@ class WholeSystem(RuleBasedStateMachine):
     def delete_a_destination(self, config: str, really: int) -> None:
         if really:
             return  # rarely, for it ends much
-        core, consent = self.world.core, NoConsent()
-        delete_storage_config(core.log, core.vault, core.clock, CAUSE, ROOT, config, consent)  # type: ignore[arg-type]
+        core, consent = self.world.core, cast(Any, NoConsent())
+        delete_storage_config(core.log, core.vault, core.clock, CAUSE, ROOT, config, consent, core.lookups)
         self.gone.add(config)
 
     @precondition(lambda self: self.requested)

@@ -165,7 +165,8 @@ class People:
 
     def _delete(self, cause: Cause, config: str) -> Any:
         p = self.ports
-        return delete_storage_config(p.log, p.vault, p.clock, cause, PEOPLE["root"], config, None)  # type: ignore[arg-type]
+        nobody: Any = None  # folders have nothing to give back
+        return delete_storage_config(p.log, p.vault, p.clock, cause, PEOPLE["root"], config, nobody, nobody)
 
     def _authorize(self, cause: Cause, config: str) -> Any:
         p = self.ports

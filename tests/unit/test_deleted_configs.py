@@ -50,11 +50,13 @@ class Office(Desk):
 
     def __init__(self) -> None:
         super().__init__("dropbox", app_key="k", app_secret="s")
-        self.providers = Providers()
+        self.providers, self.lookups = Providers(), LogLookups(self.log, self.clock)
         record(self.log, "account:ada", AccountCreated(username="ada"))
 
     def delete(self, config: str = "c") -> None:
-        commands.delete_storage_config(self.log, self.vault, self.clock, CAUSE, OWNER, config, self.providers)
+        commands.delete_storage_config(
+            self.log, self.vault, self.clock, CAUSE, OWNER, config, self.providers, self.lookups
+        )
 
     def begin(self, config: str = "c") -> str:
         def redirect(_: Provider) -> str:
@@ -69,7 +71,15 @@ class Office(Desk):
     def authorize(self, config: str = "c") -> None:
         state = self.begin(config)
         complete_authorization(
-            self.log, self.vault, self.clock, self.providers, "request-1", "dropbox", state=state, code="x"
+            self.log,
+            self.vault,
+            self.clock,
+            self.providers,
+            self.lookups,
+            "request-1",
+            "dropbox",
+            state=state,
+            code="x",
         )
 
 
@@ -80,6 +90,28 @@ def test_s25_secrets_are_shredded_before_the_provider_is_asked() -> None:
     office.providers.before_revoking = lambda: kept.append(office.vault.names("c"))
     office.delete()
     assert kept == [frozenset()], "whoever is killed while the provider takes its time leaves nothing"
+    assert office.providers.revoked == [{"app_secret": "s", "refresh_token": "token-1"}]
+
+
+def test_s25_what_another_configuration_lives_on_is_not_revoked() -> None:
+    """Google revokes all that an account has given to an app."""
+    office = Office()
+    _create(office)
+    office.authorize()
+    office.authorize("d")
+    office.delete()
+    assert office.providers.revoked == []
+    office.delete("d")
+    assert office.providers.revoked == [{"app_secret": "t", "refresh_token": "token-2"}]
+
+
+def test_s25_anothers_authorization_for_another_account_is_no_reason_to_keep_this_one() -> None:
+    office = Office()
+    _create(office)
+    office.authorize()
+    office.providers.account = "ben@example.org"
+    office.authorize("d")
+    office.delete()
     assert office.providers.revoked == [{"app_secret": "s", "refresh_token": "token-1"}]
 
 
@@ -129,8 +161,7 @@ def test_what_another_has_created_keeps_its_secrets() -> None:
 
 
 def _cleaning(office: Office) -> SecretCleaning:
-    lookup = LogLookups(office.log, office.clock)
-    return SecretCleaning(log=office.log, lookup=lookup, vault=office.vault, clock=office.clock)
+    return SecretCleaning(log=office.log, lookup=office.lookups, vault=office.vault, clock=office.clock)
 
 
 def test_s25_what_is_left_of_a_deleted_configuration_is_swept_once_its_deletion_must_be_over() -> None:
