@@ -143,13 +143,26 @@ class Destinations:
         path = Path(root)
         if not path.is_absolute():
             raise InvalidInput("The root of a folder destination is an absolute path.", field="credentials")
-        resolved = path.resolve()
-        if not path.is_dir():
-            raise InvalidInput(f"There is no folder {root} on this server.", field="credentials")
-        if not any(resolved.is_relative_to(allowed.resolve()) for allowed in self._folder_roots):
+        if not self._is_allowed(path):  # judged first: nobody learns which other folders this server has
             raise InvalidInput(
                 "This folder isn't below a root that the operator allows (STARFERRY_FOLDER_ROOTS).", field="credentials"
             )
+        if not _is_folder(path):
+            raise InvalidInput(f"There is no folder {root} on this server.", field="credentials")
+
+    def _is_allowed(self, path: Path) -> bool:
+        try:
+            resolved = path.resolve()
+        except (OSError, RuntimeError, ValueError):  # links that go round, a NUL, what only others may look into
+            return False
+        return any(resolved.is_relative_to(allowed.resolve()) for allowed in self._folder_roots)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name that is too long for any file system
+        return False
 
 
 def _service_account(text: str) -> Mapping[str, Any]:
