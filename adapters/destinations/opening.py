@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, assert_never
 
 import msgspec
 
+from adapters.destinations import gcs_options, s3_options
+from adapters.destinations.app_options import check_app
 from adapters.destinations.folder import FolderDestination
 from adapters.destinations.folder_ids import FolderIds
-from adapters.destinations.s3_options import check_options
 from adapters.destinations.shared_accounts import SharedAccounts
 from adapters.public_internet import Network
 from application.ports.destination import Destination
@@ -62,12 +62,19 @@ class Destinations:
 
     def check(self, provider: Provider, options: Mapping[str, str], secrets: Mapping[str, str]) -> None:
         """See OpenDestination."""
-        if provider == "google_cloud_storage":
-            _service_account(secrets.get("service_account_json", ""))
-        if provider == "folder":
-            self._allowed_root(options["root"])
-        if provider == "s3":
-            check_options(options, secrets, self._s3_networks)
+        match provider:
+            case "folder":
+                self._allowed_root(options["root"])
+            case "google_cloud_storage":
+                gcs_options.check_options(options, secrets)
+            case "dropbox":
+                check_app(("app_key", "app_secret"), {**options, **secrets})
+            case "google_drive":
+                check_app(("client_id", "client_secret"), {**options, **secrets})
+            case "s3":
+                s3_options.check_options(options, secrets, self._s3_networks)
+            case _:
+                assert_never(provider)
 
     def _open(self, config: StorageConfig, secrets: Mapping[str, str]) -> Destination:
         folder = config.settings.destination_path
@@ -80,7 +87,7 @@ class Destinations:
 
                 return GcsDestination(
                     config.options["bucket"],
-                    _service_account(secrets.get("service_account_json", "")),
+                    gcs_options.service_account(secrets.get("service_account_json", "")),
                     self._endpoints.google_cloud_storage or None,
                     probe_folder=folder,
                     connections=self._gcs_connections,
@@ -163,13 +170,3 @@ def _is_folder(path: Path) -> bool:
         return path.is_dir()
     except (OSError, ValueError):  # a name that is too long for any file system
         return False
-
-
-def _service_account(text: str) -> Mapping[str, Any]:
-    try:
-        account = json.loads(text)
-    except ValueError:
-        account = None
-    if not isinstance(account, dict) or not {"client_email", "private_key"} <= account.keys():
-        raise InvalidInput("service_account_json isn't the JSON key of a Google service account.", field="credentials")
-    return account
