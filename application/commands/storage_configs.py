@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import msgspec
@@ -200,8 +201,7 @@ def test_storage_config(
 ) -> list[Check]:
     """Try the destination (S29) and keep the result; one that works again is released."""
     config = manage_config(log, principal, config_id)
-    with open_destination(config, vault.get(config_id)) as destination:
-        checks = destination.test()
+    checks = _tried(open_destination, config, vault.get(config_id))
     failed = next((check for check in checks if not check.ok), None)
     tested = storage_configs.StorageConfigTested(ok=failed is None, reason=failed.reason if failed else "")
 
@@ -219,6 +219,15 @@ def test_storage_config(
         now=clock.now(),
     )
     return checks
+
+
+def _tried(open_destination: OpenDestination, config: StorageConfig, secrets: Mapping[str, str]) -> list[Check]:
+    with ExitStack() as stack:
+        try:
+            destination = stack.enter_context(open_destination(config, secrets))
+        except StarferryError as error:  # what can't even be opened is a result like others
+            return [Check("credentials", False, str(error))]
+        return destination.test()
 
 
 def _must_manage_scope(log: EventLog, principal: Principal, new: NewStorageConfig) -> None:

@@ -1,4 +1,4 @@
-"""What becomes of a storage configuration when two change it at the same time."""
+"""What becomes of a storage configuration when two change it at the same time, and of one that can't be opened."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 from adapters.event_store.memory import MemoryEventLog
 from application.commands import storage_configs as commands
 from application.permissions import Principal
+from application.ports.destination import Check
 from application.ports.event_log import Commit
-from domain.storage_configs import Provider, Settings
+from domain.errors import GiveUp
+from domain.storage_configs import Provider, Settings, StorageConfigTested
 from tests.fakes.clock import StillClock
 from tests.fakes.destination import OneDestination, ScriptedDestination
 from tests.fakes.file_store import OpenVault
@@ -62,3 +64,12 @@ def test_s24_so_are_its_options() -> None:
     desk.log.first = lambda: desk.edit({"region": "eu-central-1"})
     desk.edit({"bucket": "other"})
     assert commands.load_config(desk.log, "c").options == {"bucket": "other", "region": "eu-central-1"}
+
+
+def test_s29_a_destination_that_cant_be_opened_has_failed_its_test() -> None:
+    desk = Desk()
+    desk.opening.trouble = GiveUp("The endpoint can't be used.")
+    checks = commands.test_storage_config(desk.log, desk.vault, desk.clock, CAUSE, OWNER, "c", desk.opening)
+    assert checks == [Check("credentials", False, "The endpoint can't be used.")]
+    tested = [one.event for one in desk.log.load("storage_config:c") if isinstance(one.event, StorageConfigTested)]
+    assert tested == [StorageConfigTested(ok=False, reason="The endpoint can't be used.")]
