@@ -53,12 +53,15 @@ def normalise_folder(text: str) -> str:
 
 
 def check_template(template: str) -> None:
-    """Raise InvalidInput naming a variable that doesn't exist (S13)."""
+    """Raise InvalidInput naming a variable that doesn't exist, or for a `$` that begins none (S13)."""
+    known = ", ".join(f"${variable}" for variable in VARIABLES)
     for name in _VARIABLE.findall(template):
         if name not in VARIABLES:
-            known = ", ".join(f"${variable}" for variable in VARIABLES)
             message = f"The template has an unknown variable ${name}; known are {known}."
             raise InvalidInput(message, field="path_template")
+    if "$" in _VARIABLE.sub("", template):
+        message = f"The template has a $ that no variable's name follows; known are {known}."
+        raise InvalidInput(message, field="path_template")
     if len(template) > 500:
         raise InvalidInput("The path template is longer than 500 characters.", field="path_template")
 

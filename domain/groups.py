@@ -13,13 +13,13 @@ import msgspec
 
 from domain.errors import Forbidden, InvalidInput, NotAllowedNow
 from domain.event import Event, Recorded
+from domain.names import clean_name
 
 GroupKind = Literal["organization", "project"]
 PERMISSIONS: Mapping[GroupKind, tuple[str, ...]] = {
     "organization": ("can_manage_members", "can_manage_projects", "can_manage_storage"),
     "project": ("can_view", "can_edit", "can_manage_members", "can_delete", "can_manage_storage"),
 }
-NAME_LENGTH = 200
 
 
 class GroupCreated(Event, frozen=True, kw_only=True):
@@ -147,13 +147,15 @@ def create(
     """Decide on a new group. Raises InvalidInput for a bad name, NotAllowedNow when the id is taken."""
     if group.exists:
         raise NotAllowedNow(f"There is {_a(kind)} {group_id} already.")
-    return (GroupCreated(id=group_id, kind=kind, name=_name(name), owner=owner, organization=organization),)
+    return (
+        GroupCreated(id=group_id, kind=kind, name=clean_name(name, "A name"), owner=owner, organization=organization),
+    )
 
 
 def rename(group: Group, name: str) -> tuple[Event, ...]:
     """Decide on another name."""
     _must_be_there(group)
-    name = _name(name)
+    name = clean_name(name, "A name")
     return () if name == group.name else (GroupRenamed(name=name),)
 
 
@@ -216,13 +218,6 @@ def delete(group: Group) -> tuple[Event, ...]:
 def _must_be_there(group: Group) -> None:
     if not group.there:
         raise NotAllowedNow(f"This {group.kind} has been deleted.")
-
-
-def _name(name: str) -> str:
-    name = name.strip()
-    if not 1 <= len(name) <= NAME_LENGTH or not name.isprintable():
-        raise InvalidInput(f"A name has 1 to {NAME_LENGTH} printable characters.", field="name")
-    return name
 
 
 def _without(members: dict[str, tuple[str, ...]], username: str) -> dict[str, tuple[str, ...]]:

@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import msgspec
 
-from domain.errors import InvalidInput, NotAllowedNow
+from domain.errors import NotAllowedNow
 from domain.event import Event, Recorded
+from domain.names import NAME_LENGTH, clean_name
 
 
 class ObservationSubmitted(Event, frozen=True, kw_only=True):
@@ -113,16 +114,15 @@ def submit(
     """Decide on an owner's submission. Raises NotAllowedNow when it was submitted before, InvalidInput."""
     if observation.submitted:
         raise NotAllowedNow(f"Observation {observation_id} has been submitted already.")
-    if not name.strip() or len(name) > 200:
-        raise InvalidInput("The name of an observation has 1 to 200 characters.", field="name")
     for field, text in (("project", project), ("target", target)):
-        if len(text) > 200 or not text.isprintable():
-            raise InvalidInput(f"The {field} of an observation has at most 200 printable characters.", field=field)
+        if len(text) > NAME_LENGTH or not text.isprintable():
+            problem = f"The {field} of an observation has at most {NAME_LENGTH} printable characters."
+            raise InvalidInput(problem, field=field)
     events: tuple[Event, ...] = (
         ObservationSubmitted(
             id=observation_id,
             owner=owner,
-            name=name.strip(),
+            name=clean_name(name, "The name of an observation"),
             number=number,
             project=project,
             target=target,

@@ -15,9 +15,11 @@ import msgspec
 from domain.errors import InvalidInput, NotAllowedNow
 from domain.event import Event, Recorded
 from domain.frame_query import FrameQuery
+from domain.names import clean_name
 
 LIST = "standing_deliveries:all"
 MOST_DESTINATIONS = 20
+_NAME = "The name of a standing delivery"
 RuleScope = Literal["personal", "project"]
 
 
@@ -160,7 +162,9 @@ def create(rule: StandingDelivery, created: DeliveryRuleCreated) -> tuple[Event,
     if rule.exists:
         raise NotAllowedNow(f"There is a standing delivery {created.id} already.")
     return (
-        msgspec.structs.replace(created, name=_name(created.name), destinations=_destinations(created.destinations)),
+        msgspec.structs.replace(
+            created, name=clean_name(created.name, _NAME), destinations=_destinations(created.destinations)
+        ),
     )
 
 
@@ -175,7 +179,7 @@ def change(
     and NotAllowedNow when it has ended."""
     _must_be_there(rule)
     changed = DeliveryRuleChanged(
-        name=rule.name if name is None else _name(name),
+        name=rule.name if name is None else clean_name(name, _NAME),
         destinations=rule.destinations if destinations is None else _destinations(destinations),
         paused=rule.paused if paused is None else paused,
     )
@@ -191,13 +195,6 @@ def end(rule: StandingDelivery) -> tuple[Event, ...]:
 def _must_be_there(rule: StandingDelivery) -> None:
     if not rule.there:
         raise NotAllowedNow("This standing delivery has ended.")
-
-
-def _name(name: str) -> str:
-    name = name.strip()
-    if not 1 <= len(name) <= 200 or not name.isprintable():
-        raise InvalidInput("The name of a standing delivery has 1 to 200 printable characters.", field="name")
-    return name
 
 
 def _destinations(destinations: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import msgspec
 
 from domain.errors import InvalidInput, NotAllowedNow
 from domain.event import Event, Recorded
+from domain.names import clean_name
 
 Provider = Literal["dropbox", "google_drive", "google_cloud_storage", "s3", "folder"]
 Scope = Literal["personal", "organization", "project"]
@@ -17,6 +18,7 @@ FileContent = Literal["raw", "calibrated", "raw_and_calibrated"]
 Content = Literal["raw", "calibrated"]
 CONSENTED: frozenset[Provider] = frozenset({"dropbox", "google_drive"})
 """Providers whose account's owner authorizes us on a page of theirs (OAuth 2.0); the credentials alone open nothing."""
+COMMENT_LENGTH = 2000
 MOST_TRANSFERS = 32
 """The largest limit of concurrent transfers; without a limit the number of workers is one."""
 LEAST_BYTES_PER_SECOND = 64 * 1024
@@ -201,9 +203,10 @@ def fold(history: Iterable[Recorded]) -> StorageConfig:
 
 
 def check_settings(settings: Settings) -> None:
-    """Raise InvalidInput when a setting breaks its rule (S11, S59; paths are checked in domain/destination_paths)."""
-    if not 1 <= len(settings.display_name.strip()) <= 200:
-        raise InvalidInput("The display name has 1 to 200 characters.", field="display_name")
+    """Raise InvalidInput when a setting breaks its rule (S11, S14, S59; paths: domain/destination_paths)."""
+    clean_name(settings.display_name, "The display name", field="display_name")
+    if len(settings.comment) > COMMENT_LENGTH:
+        raise InvalidInput(f"The comment is longer than {COMMENT_LENGTH} characters.", field="comment")
     most = settings.max_transfers
     if most is not None and not 1 <= most <= MOST_TRANSFERS:
         raise InvalidInput(f"max_transfers is a number from 1 to {MOST_TRANSFERS}, or null.", field="max_transfers")
@@ -229,7 +232,8 @@ def edit(
 ) -> tuple[Event, ...]:
     """Decide on an edit. The provider can't change, so it isn't asked for here."""
     _must_be_there(config)
-    check_settings(settings)
+    if settings != config.settings:  # what an earlier program took is no reason to refuse new credentials
+        check_settings(settings)
     if settings == config.settings and options == config.options and credentials_version is None:
         return ()
     return (StorageConfigEdited(settings=settings, options=options, credentials_version=credentials_version),)

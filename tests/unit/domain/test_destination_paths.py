@@ -153,7 +153,7 @@ def test_s12_a_destination_path_that_climbs_hides_or_is_too_long_is_refused(text
     assert refused.value.field == "destination_path"
 
 
-@pytest.mark.parametrize("template", ["", "$USER", "$PROJECT/$TARGET", "a$1 and $ alone", "x" * 500])
+@pytest.mark.parametrize("template", ["", "$USER", "$PROJECT/$TARGET", "$USER-1 ($TARGET)", "x" * 500])
 def test_templates_without_unknown_variables_are_fine(template: str) -> None:
     check_template(template)
 
@@ -166,6 +166,13 @@ def test_s13_an_unknown_variable_is_refused_by_name(template: str, name: str) ->
     with pytest.raises(InvalidInput) as refused:
         check_template(template)
     assert f"unknown variable {name};" in str(refused.value)
+    assert refused.value.field == "path_template"
+
+
+@pytest.mark.parametrize("template", ["$", "a$1", "costs $ 5", "$$USER", "${TARGET}", "$TARGET$", "$Ärger"])
+def test_s13_a_dollar_that_begins_no_variable_is_refused(template: str) -> None:
+    with pytest.raises(InvalidInput, match=r"known are \$USER, \$PROJECT, \$TARGET") as refused:
+        check_template(template)
     assert refused.value.field == "path_template"
 
 

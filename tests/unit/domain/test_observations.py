@@ -55,8 +55,8 @@ def test_an_observation_that_a_frame_named_first_can_still_be_submitted() -> Non
     assert (owned.owner, owned.project, owned.target, owned.destinations) == ("ana", "P", "M31", ("cfg-a",))
 
 
-@pytest.mark.parametrize("name", ["", "  ", "x" * 201])
-def test_a_name_has_1_to_200_characters(name: str) -> None:
+@pytest.mark.parametrize("name", ["", "  ", "x" * 201, "a\nb", "a\x1bb", "a\u202eb", "a\u2067b"])
+def test_a_name_has_1_to_200_printable_characters(name: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         submit(Observation(), name=name)
     assert refused.value.field == "name"

@@ -64,8 +64,10 @@ def test_s15_the_file_content_says_which_files_are_wanted(
     assert (settings.wants("raw"), settings.wants("calibrated")) == (raw, calibrated)
 
 
-@pytest.mark.parametrize("name", ["", "   ", "x" * 201])
-def test_s11_a_display_name_has_1_to_200_characters(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["", "   ", "x" * 201, "a\nb", "a\u2028b", "a\x1bb", "a\u202eb", "a\u2066b", "a\u2069b"]
+)
+def test_s11_a_display_name_has_1_to_200_printable_characters(name: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         storage_configs.check_settings(Settings(display_name=name))
     assert refused.value.field == "display_name"
@@ -74,6 +76,18 @@ def test_s11_a_display_name_has_1_to_200_characters(name: str) -> None:
 @pytest.mark.parametrize("name", ["x", "x" * 200, "  ✨  "])
 def test_other_display_names_are_fine(name: str) -> None:
     storage_configs.check_settings(Settings(display_name=name))
+
+
+def test_s14_a_comment_has_at_most_2000_characters() -> None:
+    storage_configs.check_settings(Settings(display_name="x", comment="of several\nlines".ljust(2000)))
+    with pytest.raises(InvalidInput, match="2000") as refused:
+        storage_configs.check_settings(Settings(display_name="x", comment="x" * 2001))
+    assert refused.value.field == "comment"
+
+
+def test_settings_that_an_earlier_program_took_are_no_reason_to_refuse_new_secrets() -> None:
+    old = msgspec.structs.replace(after(), settings=Settings(display_name="a\u202eb"))
+    assert storage_configs.edit(old, old.settings, old.options, 2)
 
 
 def test_an_edit_replaces_the_settings_and_keeps_the_provider() -> None:
