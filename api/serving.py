@@ -31,11 +31,13 @@ from api.password_pace import PasswordPace
 from api.portal_calls import PortalCalls
 from api.portal_proposals import PortalProposals
 from api.portal_users import PortalUsers
+from api.provider_calls import ProviderCalls
 from api.read_gate import HEADER, ReadGate
 from api.replica import FramesPool, Pool
 from api.security import Authenticator
 from api.settings import Settings
 from api.threads import in_thread as in_thread
+from api.threads import in_thread_of as in_thread_of
 from api.throttles import Throttles
 from api.transfer_feed import Means, TransferFeed
 from application.permissions import Principal
@@ -78,6 +80,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     gate: ReadGate
     authenticator: Authenticator
     passwords: PasswordLogin
+    calls: ProviderCalls
     throttles: Throttles
     frames: FrameQueries
     past: PastConnections
@@ -190,6 +193,7 @@ async def open_serving(core: Core) -> AsyncIterator[Serving]:
             gate=gate,
             authenticator=authenticator,
             passwords=PasswordLogin(core.passwords, portal, PasswordPace()),
+            calls=ProviderCalls(),
             throttles=throttles,
             frames=FrameQueries(reads, core.sky, facets, files_url=files_url(core.settings)),
             past=past,

@@ -10,7 +10,7 @@ from litestar.datastructures import Cookie
 from litestar.params import FromPath
 
 from api.correlation import correlation
-from api.serving import AnyRequest, base_url, in_thread, serving_of
+from api.serving import AnyRequest, base_url, in_thread, in_thread_of, serving_of
 from api.v1.answers import json_answer
 from application.commands.authorization import (
     LIFETIME,
@@ -78,7 +78,8 @@ async def callback(request: AnyRequest, provider: FromPath[str]) -> Response[byt
         if refusal := asked.get("error", ""):
             await in_thread(refuse_authorization, core.vault, state)
             return _page(400, "Not authorized", _refused(refusal))
-        done = await in_thread(
+        done = await in_thread_of(
+            serving.calls.consents,
             complete_authorization,
             core.log,
             core.vault,

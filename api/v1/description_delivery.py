@@ -141,7 +141,10 @@ def storage() -> list[Operation]:
             tag="storage",
             summary="Try the destination: credentials, path, upload of a tiny probe.",
             parameters=one,
-            answers={200: Answer("The checks, ending at the first that fails.", ref("TestOutcome"))},
+            answers={
+                200: Answer("The checks, ending at the first that fails.", ref("TestOutcome")),
+                409: problem("It is being tested already, or the asker has several others tested."),
+            },
             who="known",
         ),
         Operation(

@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from adapters.ids import new_id
 from api.read_gate import HEADER
-from api.serving import AnyRequest, Serving, cause, in_thread, serving_of
+from api.serving import AnyRequest, Serving, cause, in_thread, in_thread_of, serving_of
 from api.v1.answers import body_of, json_answer, listing, window
 from api.v1.of_many import do_to_all
 from application.access import manage_config
@@ -162,8 +162,17 @@ async def delete_config(request: AnyRequest, config_id: FromPath[str]) -> None:
     principal = await serving.viewer(request)
     core = serving.core
     why = cause(principal, "api")
-    position = await in_thread(
-        delete_storage_config, core.log, core.vault, core.clock, why, principal, config_id, core.consents, core.lookups
+    position = await in_thread_of(
+        serving.calls.consents,
+        delete_storage_config,
+        core.log,
+        core.vault,
+        core.clock,
+        why,
+        principal,
+        config_id,
+        core.consents,
+        core.lookups,
     )
     serving.gate.wrote(principal.username, position)
 
@@ -175,9 +184,19 @@ async def test_config(request: AnyRequest, config_id: FromPath[str]) -> Response
     principal = await serving.viewer(request)
     core = serving.core
     why = cause(principal, "api")
-    checks = await in_thread(
-        test_storage_config, core.log, core.vault, core.clock, why, principal, config_id, core.destinations
-    )
+    await in_thread(manage_config, core.log, principal, config_id)  # nobody else learns that it is being tested
+    with serving.calls.testing(config_id, principal.username):
+        checks = await in_thread_of(
+            serving.calls.tests,
+            test_storage_config,
+            core.log,
+            core.vault,
+            core.clock,
+            why,
+            principal,
+            config_id,
+            core.destinations,
+        )
     serving.gate.wrote(principal.username, await in_thread(core.log.head))
     return json_answer({"ok": all(check.ok for check in checks), "checks": checks, "tested_at": core.clock.now()})
 

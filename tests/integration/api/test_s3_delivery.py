@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import secrets
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -74,6 +76,34 @@ def test_s22_no_answer_holds_the_keys(site: Site, s3: RunningS3) -> None:
     for text in (*told, *events):
         assert body["credentials"]["secret_key"] not in text
         assert body["credentials"]["access_key"] not in text
+
+
+def test_s29_a_second_test_beside_one_that_hangs_is_told_so(site: Site) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as beside:
+        silent.settimeout(20)
+        credentials = {
+            "endpoint": f"http://127.0.0.1:{silent.getsockname()[1]}", "bucket": "frames",
+            "access_key": "k", "secret_key": "s",
+        }  # fmt: skip
+        card = create(site.user, {"provider": "s3", "display_name": "Silent", "credentials": credentials})
+        route = f"{CONFIGS}/{card['id']}/test"
+        first = beside.submit(site.client(site.user_token).post, route)
+        connection, _ = silent.accept()
+        assert "is being tested" in is_problem(site.user.post(route), 409)["detail"]
+        silent.close()
+        connection.close()
+        assert first.result(timeout=60).json()["ok"] is False
+    assert site.user.post(route).json()["ok"] is False
+
+
+def test_s29_a_destination_that_cant_be_opened_has_failed_its_test(site: Site) -> None:
+    credentials = {"endpoint": "https://a..b", "bucket": "frames", "access_key": "k", "secret_key": "s"}
+    card = create(site.user, {"provider": "s3", "display_name": "Odd", "credentials": credentials})
+    answer = site.user.post(f"{CONFIGS}/{card['id']}/test")
+    assert answer.status_code == 200
+    assert [(one["name"], one["ok"]) for one in answer.json()["checks"]] == [("credentials", False)]
+    site.settle()
+    assert site.user.get(f"{CONFIGS}/{card['id']}").json()["test_ok"] is False
 
 
 def test_s45_refused_keys_hold_the_transfer_until_new_ones_come(site: Site, s3: RunningS3) -> None:
