@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import msgspec
 
-from domain.errors import NotAllowedNow
+from domain.errors import InvalidInput, NotAllowedNow
 from domain.event import Event, Recorded
 from domain.names import NAME_LENGTH, clean_name
 
