@@ -110,7 +110,14 @@ def evolve(transfer: Transfer, recorded: Recorded) -> Transfer:
         case TransferCheckpointed() as event:
             return replace(transfer, bytes_sent=event.bytes_sent)
         case TransferCompleted() as event:
-            return replace(transfer, status="completed", completed=event, bytes_sent=event.bytes_sent, reason="")
+            return replace(
+                transfer,
+                status="completed",
+                completed=event,
+                bytes_sent=event.bytes_sent,
+                reason="",
+                paused_since=None,
+            )
         case TransferAttemptFailed() as event:
             return replace(
                 transfer,
@@ -139,6 +146,7 @@ def evolve(transfer: Transfer, recorded: Recorded) -> Transfer:
                 held=False,
                 next_attempt_at=None,
                 reason="",
+                paused_since=None,
                 completed=None,
                 copy=None,
                 cleared=False,

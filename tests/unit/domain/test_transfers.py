@@ -13,6 +13,7 @@ from domain.event import Event
 from domain.transfer_events import (
     TransferAttemptFailed,
     TransferCancelled,
+    TransferChecked,
     TransferFailed,
     TransferHeld,
     TransferInterrupted,
@@ -243,12 +244,17 @@ def test_waiting_for_authorization_does_not_count_as_a_pause() -> None:
     assert isinstance(event, TransferHeld)
 
 
-def test_the_week_begins_anew_after_a_failure_of_another_kind_or_a_manual_retry() -> None:
+def test_s46_the_week_begins_anew_after_a_copy_a_failure_of_another_kind_or_a_manual_retry() -> None:
     full = TransferHeld(reason="Full.", paused=True)
     much_later = NOON + timedelta(days=8)
     another_fault = after(full, TransferReleased(), started(), failing(1, 1, 5), started(2))
     retried = after(full, TransferReleased(), started(), FAILED, TransferRetried(), started(2))
-    for state in (another_fault, retried):
+    delivered = after(full, TransferReleased(), started(), completed())
+    assert delivered.paused_since is None
+    lost = after(
+        full, TransferReleased(), started(), completed(), TransferChecked(outcome="missing"), TransferRetried()
+    )
+    for state in (another_fault, retried, lost):
         (event,) = transfers.wait_for_pause(state, "Full.", much_later)
         assert isinstance(event, TransferHeld)
 
