@@ -88,7 +88,8 @@ class FailedAttempts:
                 case NeedsAuthorization():
                     return transfers.hold(state, reason)
                 case DestinationPaused():
-                    return transfers.wait_for_pause(state, reason, now)
+                    newest = load_config(self._means.log, config.id)  # others may have arrived meanwhile
+                    return transfers.wait_for_pause(state, reason, now, newest.taking_nothing_since)
                 case GiveUp():
                     return transfers.give_up(state, attempt, reason=reason, error=kind)
                 case _:

@@ -142,5 +142,5 @@ def _turn_away(state: Transfer, config: StorageConfig, now: datetime) -> tuple[E
         return transfers.cancel(state, "Its storage configuration was deleted.")
     if config.needs_authorization:
         return transfers.hold(state, "The destination must be authorized again.")
-    reason = state.reason if state.paused_since else "The destination is paused."
-    return transfers.wait_for_pause(state, reason, now)
+    reason = config.pause_reason or "The destination is paused."
+    return transfers.wait_for_pause(state, reason, now, config.taking_nothing_since)

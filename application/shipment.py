@@ -18,8 +18,10 @@ from application.fair_share import TOGETHER_BYTES
 from application.ferry_means import FerryMeans
 from application.one_upload import Attempt, MovedOn, OneUpload
 from application.ports.destination import Destination
+from application.transact import transact
 from application.transfer_streams import History
-from domain import transfers
+from application.worker_cause import worker_cause
+from domain import storage_configs, transfers
 from domain.errors import GiveUp, NotAllowedNow, NotFound, RetryLater, StarferryError
 from domain.event import Event
 from domain.storage_configs import StorageConfig
@@ -113,14 +115,31 @@ class Shipment:
             results = self._means.streams.change_all({one: self._histories[one] for one in arrived}, complete)
         except StarferryError as error:
             results = dict.fromkeys(arrived, error)
-        over = [
-            one.session_owner
+        well = [
+            one
             for transfer, one in arrived.items()
-            if self._ends_well(one, partial(self._conclude, destination, results[transfer])) and one.keeps_session
+            if self._ends_well(one, partial(self._conclude, destination, results[transfer]))
         ]
+        if well and self._config.taking_nothing_since:
+            self._recover(results[well[0].attempt.transfer])
+        over = [one.session_owner for one in well if one.keeps_session]
         if over:
             with suppress(StarferryError):  # then they are found in vain (application/upload_sessions.py)
                 self._means.vault.shred_each(over)
+
+    def _recover(self, delivery: History | StarferryError) -> None:
+        """The destination, which had paused, takes files again."""
+        if isinstance(delivery, StarferryError):
+            return
+        log, stream = self._means.log, storage_configs.stream_of(self._config.id)
+        with suppress(StarferryError):  # then the next file that arrives tells it
+            transact(
+                log,
+                stream,
+                lambda history: storage_configs.recover(storage_configs.fold(history)),
+                cause=worker_cause(self._means.worker)(delivery),
+                now=self._means.clock.now(),
+            )
 
     def _conclude(self, destination: Destination, result: History | StarferryError, one: OneUpload) -> None:
         if isinstance(result, NotAllowedNow):

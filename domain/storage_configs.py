@@ -97,6 +97,13 @@ class StorageConfigResumed(Event, frozen=True, kw_only=True):
     topic: ClassVar[str] = "storage_config.resumed"
 
 
+class StorageConfigRecovered(Event, frozen=True, kw_only=True):
+    """The destination has taken a file again, the first one since it paused. (A pause that has run out ends before
+    anybody knows whether it does.)"""
+
+    topic: ClassVar[str] = "storage_config.recovered"
+
+
 class StorageConfigTested(Event, frozen=True, kw_only=True):
     """The result of a connection test."""
 
@@ -124,8 +131,12 @@ class StorageConfigDeleted(Event, frozen=True, kw_only=True):
 
 
 class StorageConfig(msgspec.Struct, frozen=True):
-    """What commands and policies need to know of a configuration. `access_version` is the stream's version when its
-    credentials or options were changed last, or found good: a refusal of earlier ones says nothing of these."""
+    """What commands and policies need to know of a configuration.
+
+    `access_version` is the stream's version when its credentials or options were changed last, or found good: a refusal
+    of earlier ones says nothing of these. `taking_nothing_since` is when it paused without having taken a file again,
+    however often the pause has ended in between.
+    """
 
     id: str = ""
     owner: str = ""
@@ -138,6 +149,8 @@ class StorageConfig(msgspec.Struct, frozen=True):
     needs_authorization: bool = False
     account: str = ""
     paused_until: datetime | None = None
+    pause_reason: str = ""
+    taking_nothing_since: datetime | None = None
     deleted: bool = False
     exists: bool = False
     access_version: int = 0
@@ -181,9 +194,12 @@ def evolve(config: StorageConfig, recorded: Recorded) -> StorageConfig:
             account = event.account or config.account
             return replace(config, needs_authorization=False, account=account, access_version=recorded.version)
         case StorageConfigPaused() as event:
-            return replace(config, paused_until=event.until)
+            since = config.taking_nothing_since or recorded.at
+            return replace(config, paused_until=event.until, pause_reason=event.reason, taking_nothing_since=since)
         case StorageConfigResumed():
-            return replace(config, paused_until=None)
+            return replace(config, paused_until=None, pause_reason="")
+        case StorageConfigRecovered():  # in a pause, what had begun before has arrived: the pause goes on
+            return replace(config, taking_nothing_since=recorded.at if config.paused_until else None)
         case StorageConfigEnabled():
             return replace(config, enabled=True)
         case StorageConfigDisabled():
@@ -270,6 +286,11 @@ def pause(config: StorageConfig, reason: str, until: datetime) -> tuple[Event, .
 def resume(config: StorageConfig) -> tuple[Event, ...]:
     """Decide on the end of a pause."""
     return (StorageConfigResumed(),) if config.paused_until and not config.deleted else ()
+
+
+def recover(config: StorageConfig) -> tuple[Event, ...]:
+    """Decide on a file that has arrived; only the first one since a pause is worth an event."""
+    return (StorageConfigRecovered(),) if config.taking_nothing_since and not config.deleted else ()
 
 
 def delete(config: StorageConfig) -> tuple[Event, ...]:

@@ -44,7 +44,7 @@ RETRY_SCHEDULE: tuple[float, ...] = (300.0, 600.0, 1200.0)
 UPKEEP_STREAM = "upkeep:transfers"
 """Where TransferRecordsExpired is told."""
 PAUSE_LIMIT = timedelta(days=7)
-"""How long a transfer waits for a destination that is full or over a limit (S46)."""
+"""How long a transfer waits for a destination that is full or over a limit and takes nothing at all (S46)."""
 
 
 class Transfer(msgspec.Struct, frozen=True):
@@ -254,10 +254,14 @@ def hold(transfer: Transfer, reason: str, *, paused: bool = False) -> tuple[Even
     return (TransferHeld(reason=reason, paused=paused),)
 
 
-def wait_for_pause(transfer: Transfer, reason: str, now: datetime) -> tuple[Event, ...]:
-    """Decide on a destination that is full or over a limit: wait for it, or fail after a week of that (S46)."""
+def wait_for_pause(
+    transfer: Transfer, reason: str, now: datetime, taking_nothing_since: datetime | None
+) -> tuple[Event, ...]:
+    """Decide on a destination that is full or over a limit: wait for it, or fail after a week in which it has taken
+    nothing, this transfer or another (S46). One that takes some files every day may be waited for longer."""
     held = hold(transfer, reason, paused=True)
-    if held and transfer.paused_since and now - transfer.paused_since >= PAUSE_LIMIT:
+    since = transfer.paused_since and taking_nothing_since and max(transfer.paused_since, taking_nothing_since)
+    if held and since and now - since >= PAUSE_LIMIT:
         return (TransferFailed(attempt=transfer.attempts, reason=reason, error="DestinationPaused"),)
     return held
 

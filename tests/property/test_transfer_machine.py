@@ -117,14 +117,14 @@ class TransferMachine(RuleBasedStateMachine):
         if open_:
             self.status, self.held = "pending", True
 
-    @rule()
-    def pause(self) -> None:
+    @rule(days=st.one_of(st.none(), st.integers(0, 9)))
+    def pause(self, days: int | None) -> None:
         open_ = self.status in ("pending", "in_progress") and not self.held
-        since = self.state.paused_since
-        events = transfers.wait_for_pause(self.state, "Full.", self.now)
+        since, nothing = self.state.paused_since, None if days is None else self.now - timedelta(days=days)
+        events = transfers.wait_for_pause(self.state, "Full.", self.now, nothing)
         assert bool(events) is open_
         self._store(*events)
-        if open_ and since is not None and self.now - since >= PAUSE_LIMIT:
+        if open_ and since and nothing and self.now - since >= PAUSE_LIMIT and self.now - nothing >= PAUSE_LIMIT:
             self.status = "failed"
         elif open_:
             self.status, self.held = "pending", True

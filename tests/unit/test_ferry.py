@@ -356,6 +356,12 @@ def test_a_destination_that_takes_nothing_now_holds_transfers_before_they_start(
     assert harbour.destination.opened == 0
 
 
+def test_s46_a_transfer_that_is_turned_away_tells_why_the_destination_pauses(harbour: Harbour) -> None:
+    harbour.request()
+    record(harbour.log, "storage_config:cfg", StorageConfigPaused(reason="The account is full.", until=NOON))
+    assert harbour.carry().reason == "The account is full."
+
+
 def test_a_transfer_that_is_not_due_is_not_held_so_that_its_wait_stays(harbour: Harbour) -> None:
     harbour.request()
     harbour.destination.script("begin", RetryLater("Busy."))
@@ -376,6 +382,38 @@ def test_s46_after_a_week_of_pause_the_transfer_fails_with_its_reason(harbour: H
         record(harbour.log, "storage_config:cfg", storage_configs.StorageConfigResumed())
     harbour.carry()
     assert harbour.events[-1] == TransferFailed(attempt=8, reason="The account is full.", error="DestinationPaused")
+
+
+def test_s46_a_destination_that_takes_some_files_every_day_is_waited_for_longer_than_a_week(harbour: Harbour) -> None:
+    harbour.request()
+    other = transfer_requested(8, "cfg", data=DATA)
+    harbour.store.files[other.store_path, other.store_key] = DATA
+    record(harbour.log, transfers.stream_of(other.id), other)
+    limited = DestinationPaused("The daily limit is reached.")
+    harbour.destination.script("begin", limited, None, limited, limited)
+    for days in (3, 5):
+        assert harbour.carry().held
+        harbour.clock.forward(days=days)
+        harbour.happens(TransferReleased())
+        record(harbour.log, "storage_config:cfg", storage_configs.StorageConfigResumed(), at=harbour.clock.now())
+        if days == 3:
+            assert harbour.carry(transfer=other.id).status == "completed"
+            assert harbour.config.taking_nothing_since is None
+    assert harbour.carry().held, "eight days, but only five since the last file"
+
+
+def test_s46_only_the_first_copy_after_a_pause_is_told_to_the_configuration(harbour: Harbour) -> None:
+    harbour.request()
+    record(harbour.log, "storage_config:cfg", StorageConfigPaused(reason="r", until=NOON))
+    record(harbour.log, "storage_config:cfg", storage_configs.StorageConfigResumed())
+    assert harbour.carry().status == "completed"
+    assert harbour.log.load("storage_config:cfg")[-1].event == storage_configs.StorageConfigRecovered()
+    again = len(harbour.log.load("storage_config:cfg"))
+    other = transfer_requested(8, "cfg", data=DATA)
+    harbour.store.files[other.store_path, other.store_key] = DATA
+    record(harbour.log, transfers.stream_of(other.id), other)
+    assert harbour.carry(transfer=other.id).status == "completed"
+    assert len(harbour.log.load("storage_config:cfg")) == again
 
 
 def test_after_a_week_those_that_wait_behind_fail_with_the_same_reason(harbour: Harbour) -> None:

@@ -22,6 +22,7 @@ from domain.storage_configs import (
     StorageConfigEdited,
     StorageConfigEnabled,
     StorageConfigPaused,
+    StorageConfigRecovered,
     StorageConfigResumed,
     StorageConfigTested,
 )
@@ -172,6 +173,21 @@ def test_a_pause_can_be_prolonged_but_not_said_twice() -> None:
 @pytest.mark.parametrize("history", [[], [PAUSED, DELETED]])
 def test_resuming_what_is_not_paused_changes_nothing(history: list[Event]) -> None:
     assert storage_configs.resume(after(*history)) == ()
+
+
+def test_s46_how_long_it_takes_nothing_counts_from_the_first_pause_until_a_file_arrives() -> None:
+    later = recorded(CREATED, PAUSED, StorageConfigResumed())
+    later += recorded(*[CREATED] * 3, PAUSED, at=NOON + timedelta(days=1))[3:]
+    assert storage_configs.fold(later).taking_nothing_since == NOON
+    assert after(PAUSED, StorageConfigResumed()).taking_nothing_since == NOON, "nobody knows yet"
+    assert after(PAUSED, StorageConfigResumed(), StorageConfigRecovered()).taking_nothing_since is None
+    assert after(PAUSED, StorageConfigRecovered()).paused_until == NOON, "what had begun before ends no pause"
+
+
+def test_s46_only_the_first_file_after_a_pause_is_told() -> None:
+    assert storage_configs.recover(after(PAUSED, StorageConfigResumed())) == (StorageConfigRecovered(),)
+    for history in ([], [PAUSED, StorageConfigResumed(), StorageConfigRecovered()], [PAUSED, DELETED]):
+        assert storage_configs.recover(after(*history)) == ()
 
 
 def test_a_deleted_configuration_cannot_pause() -> None:

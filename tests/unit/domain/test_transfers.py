@@ -229,18 +229,22 @@ def test_s46_a_transfer_waits_a_week_for_a_paused_destination_and_then_fails_wit
     state = after()
     for hours in range(7 * 24):
         now = NOON + timedelta(hours=hours)
-        (event,) = transfers.wait_for_pause(state, "The account is full.", now)
+        (event,) = transfers.wait_for_pause(state, "The account is full.", now, NOON)
         assert isinstance(event, TransferHeld)
         state = then(state, (event, TransferReleased(), started(state.attempts + 1)), at=now)
-    (event,) = transfers.wait_for_pause(state, "The account is full.", NOON + timedelta(days=7))
+    a_week_later = NOON + timedelta(days=7)
+    (event,) = transfers.wait_for_pause(state, "The account is full.", a_week_later, NOON)
     assert isinstance(event, TransferFailed)
     assert event.reason == "The account is full."
     assert then(state, (event,)).failures == 0
+    for since in (None, NOON + timedelta(hours=1)):
+        (event,) = transfers.wait_for_pause(state, "The account is full.", a_week_later, since)
+        assert isinstance(event, TransferHeld), "the destination has taken a file meanwhile"
 
 
 def test_waiting_for_authorization_does_not_count_as_a_pause() -> None:
     state = after(HELD, TransferReleased(), started())
-    (event,) = transfers.wait_for_pause(state, "The account is full.", NOON + timedelta(days=30))
+    (event,) = transfers.wait_for_pause(state, "The account is full.", NOON + timedelta(days=30), NOON)
     assert isinstance(event, TransferHeld)
 
 
@@ -255,7 +259,7 @@ def test_s46_the_week_begins_anew_after_a_copy_a_failure_of_another_kind_or_a_ma
         full, TransferReleased(), started(), completed(), TransferChecked(outcome="missing"), TransferRetried()
     )
     for state in (another_fault, retried, lost):
-        (event,) = transfers.wait_for_pause(state, "Full.", much_later)
+        (event,) = transfers.wait_for_pause(state, "Full.", much_later, NOON)
         assert isinstance(event, TransferHeld)
 
 
