@@ -5,8 +5,9 @@ pending ──start──▶ in_progress ──complete──▶ completed
    │                                    └──last attempt, or no retry can mend it──▶ failed ──retry──▶ pending
    └─hold / release: pending, but waiting for the destination    pending, in_progress ──cancel──▶ cancelled
 
-A failed one is cancelled, too, when its destination is deleted. A completed one can be checked on demand (S60): is the
-copy still there and unchanged? One that is missing can be delivered again, as a failed transfer can be retried.
+A failed one can be given up: it is cancelled by hand, or when its destination is deleted. A completed one can be
+checked on demand (S60): is the copy still there and unchanged? One that is missing can be delivered again, as a failed
+transfer can be retried; one that is missing or changed can be given up, too.
 """
 
 from __future__ import annotations
@@ -78,7 +79,12 @@ class Transfer(msgspec.Struct, frozen=True):
     def delivered(self) -> bool:
         """Whether a copy with an equal checksum is there, as far as we know: nobody has found it gone or changed."""
         proved = self.completed is not None and bool(self.completed.verified)
-        return self.status == "completed" and proved and self.copy not in ("missing", "changed")
+        return self.status == "completed" and proved and not self.lost
+
+    @property
+    def lost(self) -> bool:
+        """Whether there was a copy, and somebody has found it gone or changed."""
+        return self.status == "completed" and self.copy in ("missing", "changed")
 
 
 def transfer_id(version_id: int, storage_config: str) -> str:
@@ -137,7 +143,14 @@ def evolve(transfer: Transfer, recorded: Recorded) -> Transfer:
         case TransferReleased():
             return replace(transfer, held=False, next_attempt_at=None)
         case TransferCancelled() as event:
-            return replace(transfer, status="cancelled", held=False, reason=event.reason, next_attempt_at=None)
+            return replace(
+                _unchecked(transfer),
+                status="cancelled",
+                held=False,
+                reason=event.reason,
+                next_attempt_at=None,
+                completed=None,
+            )
         case TransferRetried():
             return replace(
                 _unchecked(transfer),
@@ -272,10 +285,11 @@ def release(transfer: Transfer) -> tuple[Event, ...]:
 
 
 def cancel(transfer: Transfer, reason: str) -> tuple[Event, ...]:
-    """Decide on cancellation, possible while pending or running (S48); cancelling twice changes nothing."""
+    """Decide on cancellation, possible while pending or running (S48). One that has failed, or whose copy is lost, is
+    given up so: nothing waits for it any more (S54). Cancelling twice changes nothing."""
     if transfer.status == "cancelled":
         return ()
-    if transfer.status in ("completed", "failed"):
+    if transfer.status == "completed" and not transfer.lost:
         raise NotAllowedNow(f"The transfer is {transfer.status}; only one that is pending or running can be cancelled.")
     return (TransferCancelled(reason=reason),)
 
@@ -299,8 +313,7 @@ def retry(transfer: Transfer) -> tuple[Event, ...]:
 
 def clear(transfer: Transfer) -> tuple[Event, ...]:
     """Decide on taking a failed or lost one out of the lists (S56); it can still be retried."""
-    lost = transfer.status == "completed" and transfer.copy in ("missing", "changed")
-    if transfer.status != "failed" and not lost:
+    if transfer.status != "failed" and not transfer.lost:
         raise NotAllowedNow(
             f"The transfer is {transfer.status}; only a failed one can be cleared, or one whose copy is lost."
         )

@@ -160,7 +160,7 @@ def transfer_actions(row: Mapping[str, Any]) -> list[str]:
     lost = row["status"] == "completed" and row["copy"] in ("missing", "changed")
     possible = {
         "retry": row["status"] == "failed" or (lost and row["copy"] == "missing"),
-        "cancel": row["status"] in ("pending", "in_progress"),
+        "cancel": row["status"] in ("pending", "in_progress", "failed") or lost,
         "clear": row["status"] == "failed" or lost,
         "verify": row["status"] == "completed",
     }

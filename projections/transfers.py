@@ -147,7 +147,11 @@ class TransfersProjection:
             case TransferReleased():
                 change("held = false, next_attempt_at = NULL")
             case TransferCancelled() as event:
-                change("status = 'cancelled', held = false, error = %s, next_attempt_at = NULL", event.reason)
+                change(
+                    "status = 'cancelled', held = false, error = %s, next_attempt_at = NULL, checking = false, "
+                    "next_check_at = NULL",
+                    event.reason,
+                )
             case TransferRetried():
                 change(
                     "status = 'pending', held = false, failures = 0, error = '', next_attempt_at = NULL, "

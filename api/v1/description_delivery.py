@@ -251,7 +251,11 @@ def transfers() -> list[Operation]:
             )
             for verb, summary in (
                 ("retry", "Queue a failed transfer again, with a fresh attempt counter; or one whose copy is missing."),
-                ("cancel", "Cancel a transfer that is pending or running."),
+                (
+                    "cancel",
+                    "Cancel a transfer that is pending or running; or give up one that has failed, or whose copy is "
+                    "missing or changed: nothing waits for it any more.",
+                ),
             )
         ),
         Operation(

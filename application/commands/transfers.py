@@ -24,7 +24,7 @@ def retry_transfer(log: EventLog, clock: Clock, cause: Cause, principal: Princip
 
 
 def cancel_transfer(log: EventLog, clock: Clock, cause: Cause, principal: Principal, transfer: str) -> int:
-    """Cancel a transfer that is pending or running (S48)."""
+    """Cancel a transfer that is pending or running (S48), or give up one that has failed or whose copy is lost."""
     reason = f"Cancelled by {principal.username}."
     return change_transfer(
         log, clock, cause, principal, transfer, lambda history: transfers.cancel(transfers.fold(history), reason)

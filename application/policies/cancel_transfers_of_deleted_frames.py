@@ -12,7 +12,6 @@ from application.policies.policy import commit_of
 from application.ports.event_log import Commit, EventLog
 from application.ports.lookups import TransferLookup
 from domain import frames, transfers
-from domain.errors import NotAllowedNow
 from domain.event import Event, Recorded
 from domain.frames import FrameDeleted
 from domain.transfer_events import TransferRequested
@@ -64,7 +63,4 @@ class CancelTransfersOfDeletedFrames:
 
 
 def _cancel(state: Transfer) -> tuple[Event, ...]:
-    try:
-        return transfers.cancel(state, REASON)
-    except NotAllowedNow:
-        return ()  # completed or failed already
+    return transfers.cancel(state, REASON) if state.status in ("pending", "in_progress") else ()

@@ -12,6 +12,7 @@ from domain.storage_configs import FileContent, StorageConfig, StorageConfigDele
 from domain.transfer_events import (
     TransferAttemptFailed,
     TransferCancelled,
+    TransferChecked,
     TransferCompleted,
     TransferFailed,
     TransferHeld,
@@ -42,6 +43,8 @@ LIVES: dict[str, tuple[Event, ...]] = {
     GONE: (CANCELLED,),
     "cancelled while running": (started(), CANCELLED),
     DONE: (started(), completed()),
+    "given up": (started(), FAILED, CANCELLED),
+    "lost and given up": (started(), completed(), TransferChecked(outcome="missing"), CANCELLED),
     "done in the end": (HELD, TransferReleased(), started(), LATER, started(2), completed(2)),
 }
 CONTENTS: list[FileContent] = ["raw", "calibrated", "raw_and_calibrated"]
@@ -108,7 +111,7 @@ def specification(world: dict) -> set[int]:  # type: ignore[type-arg]
     if world["calibration_expected"] and wanted_kinds["calibrated"]:
         return set()
     proved = {DONE, "done in the end"}
-    dropped = {GONE, "cancelled while running"}
+    dropped = {GONE, "cancelled while running", "given up", "lost and given up"}
     for file in world["files"]:
         for name in NAMES:
             life = world["lives"][file.version_id, name]

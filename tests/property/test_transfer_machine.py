@@ -18,6 +18,7 @@ from domain.errors import NotAllowedNow
 from domain.event import Event, Recorded
 from domain.transfer_events import (
     TransferAttemptFailed,
+    TransferCancelled,
     TransferChecked,
     TransferCheckFailed,
     TransferCheckRequested,
@@ -139,9 +140,9 @@ class TransferMachine(RuleBasedStateMachine):
 
     @rule()
     def cancel(self) -> None:
-        allowed = self.status in ("pending", "in_progress", "cancelled")
+        allowed = self.status != "completed" or self.copy in ("missing", "changed")
         if self._try(allowed, lambda: transfers.cancel(self.state, "Cancelled.")):
-            self.status, self.held = "cancelled", False
+            self.status, self.held, self.checking = "cancelled", False, False
 
     @rule()
     def abandon(self) -> None:
@@ -211,7 +212,8 @@ class TransferMachine(RuleBasedStateMachine):
         assert starts == list(range(1, self.starts + 1))
         for before, event in pairwise(events):
             if isinstance(before, TransferCompleted | CHECKS):
-                assert isinstance(event, CHECKS | TransferRetried), "a completed one is checked or sent again"
+                allowed = CHECKS | TransferRetried | TransferCancelled
+                assert isinstance(event, allowed), "a completed one is checked, sent again or given up"
         failures = 0
         for event in events:
             if isinstance(event, TransferAttemptFailed | TransferFailed):

@@ -16,9 +16,9 @@ from projections.delivery_queries import config_actions, transfer_actions
         ({"status": "in_progress"}, ["cancel"]),
         ({"status": "completed"}, ["verify"]),
         ({"status": "completed", "copy": "verified"}, ["verify"]),
-        ({"status": "completed", "copy": "missing"}, ["retry", "clear", "verify"]),
-        ({"status": "completed", "copy": "changed"}, ["clear", "verify"]),
-        ({"status": "failed"}, ["retry", "clear"]),
+        ({"status": "completed", "copy": "missing"}, ["retry", "cancel", "clear", "verify"]),
+        ({"status": "completed", "copy": "changed"}, ["cancel", "clear", "verify"]),
+        ({"status": "failed"}, ["retry", "cancel", "clear"]),
         ({"status": "cancelled"}, []),
     ],
 )

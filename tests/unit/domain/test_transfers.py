@@ -14,6 +14,7 @@ from domain.transfer_events import (
     TransferAttemptFailed,
     TransferCancelled,
     TransferChecked,
+    TransferCheckRequested,
     TransferFailed,
     TransferHeld,
     TransferInterrupted,
@@ -275,10 +276,18 @@ def test_cancelling_twice_changes_nothing() -> None:
     assert transfers.cancel(after(CANCELLED), "Again.") == ()
 
 
-@pytest.mark.parametrize("history", [[started(), completed()], [started(), FAILED]])
-def test_what_is_over_cannot_be_cancelled(history: list[Event]) -> None:
+@pytest.mark.parametrize("lost", [TransferChecked(outcome="missing"), TransferChecked(outcome="changed"), None])
+def test_s42_a_failed_transfer_or_one_whose_copy_is_lost_can_be_given_up(lost: Event | None) -> None:
+    state = after(started(), completed(), lost, TransferCheckRequested()) if lost else after(started(), FAILED)
+    given_up = then(state, transfers.cancel(state, "Cancelled by ana."))
+    assert (given_up.status, given_up.checking, given_up.delivered) == ("cancelled", False, False)
+    assert transfers.cancel(given_up, "Again.") == ()
+
+
+@pytest.mark.parametrize("found", [[], [TransferChecked(outcome="verified")]])
+def test_a_copy_that_is_there_cannot_be_cancelled(found: list[Event]) -> None:
     with pytest.raises(NotAllowedNow, match="only one that is pending or running"):
-        transfers.cancel(after(*history), "Cancelled by ana.")
+        transfers.cancel(after(started(), completed(), *found), "Cancelled by ana.")
 
 
 def test_s47_a_manual_retry_queues_at_once_with_a_fresh_counter() -> None:

@@ -27,6 +27,7 @@ from tests.fakes.samples import (
     started,
     submitted,
     transfer_requested,
+    transfer_state,
     version,
 )
 from tests.unit.policies.running import replay, run
@@ -131,6 +132,23 @@ def test_s54_a_failed_copy_holds_the_file_back_until_it_is_delivered_or_cancelle
     failed = request(log, 1, "b", delete=False)
     record(log, transfers.stream_of(failed), started(), TransferFailed(attempt=1, reason="r", error="e"))
     assert run(policy, log) == []
+    record(log, transfers.stream_of(failed), *transfers.cancel(transfer_state(log, failed), "Cancelled by ana."))
+    assert run(policy, log) == [left(1, "v1-a")]
+
+
+def test_s54_a_lost_copy_that_is_given_up_holds_the_file_back_no_longer(
+    log: MemoryEventLog, policy: DeleteWhenAllDelivered
+) -> None:
+    configured(log, "a", delete=True)
+    configured(log, "b")
+    raw_frame(log, "a", "b")
+    lost = request(log, 1, "b", delete=False)
+    delivered(log, lost)
+    record(log, transfers.stream_of(lost), TransferCheckRequested(), TransferChecked(outcome="missing"))
+    delivered(log, request(log, 1, "a"))
+    assert run(policy, log) == []
+    record(log, transfers.stream_of(lost), *transfers.cancel(transfer_state(log, lost), "Cancelled by ana."))
+    assert run(policy, log) == [left(1, "v1-a")]
 
 
 def test_cancelling_the_last_open_copy_lets_the_file_go(log: MemoryEventLog, policy: DeleteWhenAllDelivered) -> None:
