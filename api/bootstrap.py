@@ -63,6 +63,7 @@ from application.policies.notify_by_mail import NotifyByMail
 from application.policies.notify_webhooks import NotifyWebhooks
 from application.policies.policy import Effect, Policy
 from application.policies.publish_archived import BLOCK, PublishArchived
+from application.policies.reconsider_deletions import ReconsiderDeletions
 from application.policies.remove_deleted_files import RemoveDeletedFiles
 from application.policies.runner import PolicyRunner, checkpoint_of
 from application.ports.content import Content
@@ -153,6 +154,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
             CompleteCalibrations(self.log, self.lookups),
             DeliverStandingQueries(self.log, FrameMatcher(self.sky)),
             DeleteWhenAllDelivered(self.log),
+            ReconsiderDeletions(self.log, self.lookups, self.clock),
             FollowDestination(self.log, self.lookups),
             NudgeWorkers(self.jobs, self.log),
             RemoveDeletedFiles(self.store, self.log, self.clock),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,18 @@ WAIT_SECONDS = 5.0
 POLL_SECONDS, PATIENT_POLL_SECONDS = 0.005, 0.05
 LARGEST_NUMBER = 2_147_483_647
 """Of an observation, as the OCS has them."""
+_FOR_DESTINATION = """
+WITH mine AS (SELECT id FROM read_observations.observation WHERE %(config)s = ANY(destinations))
+SELECT f.basename FROM mine JOIN read_frames.frame f ON f.observation = mine.id
+UNION
+SELECT f.basename FROM mine JOIN read_frames.frame f
+    ON mine.id ~ '^[0-9]{1,18}$' AND f.observation_id = CASE WHEN mine.id ~ '^[0-9]{1,18}$' THEN mine.id::bigint END
+UNION
+SELECT frame FROM read_transfers.transfer WHERE storage_config = %(config)s
+UNION
+SELECT frame FROM read_transfers.delivered_copy WHERE storage_config = %(config)s
+ORDER BY 1
+"""
 _DUE = """
 SELECT t.id FROM (
     SELECT id, number FROM read_transfers.transfer
@@ -49,6 +62,14 @@ class ReadModelLookups:
             number_of(observation),
             observation,
         )
+        return [row[0] for row in rows]
+
+    def frames_for_destination(self, storage_config: str, *, at_least: int) -> Sequence[str]:
+        """See FrameLookup."""
+        with self._connection() as connection:
+            for model in ("observations", "frames", "transfers"):
+                wait_for(connection, model, at_least)
+            rows = connection.execute(_FOR_DESTINATION.encode(), {"config": storage_config}).fetchall()
         return [row[0] for row in rows]
 
     def frame_of_thumbnail(self, basename: str, *, at_least: int) -> str | None:
@@ -169,10 +190,15 @@ class ReadModelLookups:
         return [row[0] for row in self._rows("transfers", at_least, statement, storage_config, statuses)]
 
     def _rows(self, model: str, at_least: int, statement: str, *parameters: Any) -> list[Any]:
+        with self._connection() as connection:
+            wait_for(connection, model, at_least)
+            return connection.execute(statement.encode(), parameters).fetchall()
+
+    @contextmanager
+    def _connection(self) -> Iterator[psycopg.Connection[Any]]:
         try:
             with self._pool.connection() as connection:
-                wait_for(connection, model, at_least)
-                return connection.execute(statement.encode(), parameters).fetchall()
+                yield connection
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise RetryLater("The database can't be reached at the moment.") from error
 

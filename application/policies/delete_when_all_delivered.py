@@ -1,4 +1,7 @@
-"""DeleteWhenAllDelivered: a file leaves the server when every copy that anybody wants is proved, never before (S54)."""
+"""DeleteWhenAllDelivered: a file leaves the server when every copy that anybody wants is proved, never before (S54).
+
+It looks when a copy or a calibrated file has come, or won't; ReconsiderDeletions when a destination wants less.
+"""
 
 from __future__ import annotations
 
@@ -56,8 +59,28 @@ class DeleteWhenAllDelivered:
             for commit in self._decide(reading, name, trigger, decided, now)
         )
 
+    def reconsider(self, basenames: Sequence[str], trigger: Recorded, now: datetime) -> Sequence[Commit]:
+        """The same for the families of frames that an event concerns which isn't theirs. One that has grown since then
+        is left out: it is looked at when what came is delivered."""
+        decided = decided_upto(self._log)
+        reading = Reading(self._log)
+        reading.ahead(map(frames.stream_of, basenames))
+        raws = dict.fromkeys(raw for name in basenames if (raw := _raw_of(reading, name)))
+        return _apart(
+            commit
+            for raw in raws
+            for commit in self._decide(reading, raw, trigger, decided, now, arrived_by=trigger.position)
+        )
+
     def _decide(
-        self, reading: Reading, name: str, trigger: Recorded, decided: int | None, now: datetime
+        self,
+        reading: Reading,
+        name: str,
+        trigger: Recorded,
+        decided: int | None,
+        now: datetime,
+        *,
+        arrived_by: int | None = None,
     ) -> list[Commit]:
         raw = reading.state(frames.stream_of(name), frames.fold)
         if not raw.exists:
@@ -66,6 +89,8 @@ class DeleteWhenAllDelivered:
         family = {name: raw} | {
             calibrated: reading.state(frames.stream_of(calibrated), frames.fold) for calibrated, _ in raw.calibrated
         }
+        if arrived_by is not None and any(frame.arrived > arrived_by for frame in family.values()):
+            return []
         known = _observations(reading, family)
         observation = known.get(raw.observation or "", Observation())
         if decided is not None and any(frame.arrived > decided for frame in family.values()):
@@ -124,16 +149,21 @@ def _raw_frame(reading: Reading, recorded: Recorded) -> str | None:
     request = reading.state(recorded.stream, transfers.fold).request
     if request is None:
         return None
-    if request.content == "raw":
-        return request.frame
-    frame = reading.state(frames.stream_of(request.frame), frames.fold)
+    return request.frame if request.content == "raw" else _raw_of(reading, request.frame)
+
+
+def _raw_of(reading: Reading, basename: str) -> str | None:
+    """The raw frame that this one is, or was made from."""
+    frame = reading.state(frames.stream_of(basename), frames.fold)
+    if frame.is_raw:
+        return basename
     if frame.calibrated_from:
         return frame.calibrated_from
     related = frame.record.related if frame.record else ()
     reading.ahead(frames.stream_of(name) for name in related)
     for name in related:
         calibrated = reading.state(frames.stream_of(name), frames.fold).calibrated
-        if any(one == request.frame for one, _ in calibrated):
+        if any(one == basename for one, _ in calibrated):
             return name
     return None
 

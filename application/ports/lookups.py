@@ -17,6 +17,11 @@ class FrameLookup(Protocol):
         """The basenames of the frames of an observation. Raises RetryLater when the read model stays behind."""
         ...
 
+    def frames_for_destination(self, storage_config: str, *, at_least: int) -> Sequence[str]:
+        """The basenames of the frames of all observations that have a configuration among their destinations, and of
+        those of which a file was requested for it otherwise. Raises RetryLater."""
+        ...
+
 
 class ThumbnailLookup(Protocol):
     """Finds thumbnails by their names."""

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from application.ports.clock import Clock
 from application.ports.event_log import EventLog
-from domain import frames, storage_configs, transfers
+from domain import frames, observations, storage_configs, transfers
 from domain.event import Recorded
 from domain.storage_configs import Provider, StorageConfig
 from domain.transfer_events import TransferCompleted
@@ -30,6 +30,14 @@ class LogLookups:
             for stream, frame in states.items()
             if frame.exists and frame.observation == observation
         ]
+
+    def frames_for_destination(self, storage_config: str, *, at_least: int) -> Sequence[str]:
+        """See FrameLookup."""
+        assert self._log.head() >= at_least
+        states = [observations.fold(history) for history in self._streams("observation:").values()]
+        selecting = [state.id for state in states if storage_config in state.destinations]
+        found = {name for one in selecting for name in self.frames_of_observation(one, at_least=at_least)}
+        return sorted(found | {state.request.frame for state in self._to(storage_config).values() if state.request})
 
     def frame_of_thumbnail(self, basename: str, *, at_least: int) -> str | None:
         """See ThumbnailLookup."""

@@ -19,6 +19,7 @@ from application.policies.follow_destination import FollowDestination
 from application.policies.notify_webhooks import NotifyWebhooks
 from application.policies.policy import Effect, Policy
 from application.policies.publish_archived import BLOCK, PublishArchived
+from application.policies.reconsider_deletions import ReconsiderDeletions
 from application.policies.remove_deleted_files import RemoveDeletedFiles
 from application.policies.runner import PolicyRunner
 from application.retention import PeriodicRetention, Retention
@@ -138,6 +139,7 @@ def policies(ports: Ports) -> list[Policy | Effect]:
         CompleteCalibrations(log, lookups),
         DeliverStandingQueries(log, ports.matcher),
         DeleteWhenAllDelivered(log),
+        ReconsiderDeletions(log, lookups, ports.clock),
         FollowDestination(log, lookups),
         NudgeWorkers(ports.jobs, ports.log),
         RemoveDeletedFiles(ports.store, log, ports.clock),

@@ -15,7 +15,7 @@ from application.permissions import Principal
 from application.ports.event_log import EventLog
 from application.ports.frame_finder import Found
 from application.upload_sessions import OVER, session_owner
-from domain import frames, storage_configs, transfers
+from domain import frames, observations, storage_configs, transfers
 from domain.errors import RetryLater
 from domain.event import Recorded
 from domain.frame_query import FrameQuery
@@ -33,6 +33,7 @@ WAIT = 5 * SECOND
 KINDS: dict[str, tuple[str, Callable[..., Any], Callable[[], Any]]] = {
     "frames": ("frame:", frames.evolve, Frame),
     "transfers": ("transfer:", transfers.evolve, Transfer),
+    "observations": ("observation:", observations.evolve, observations.Observation),
     "storage_configs": ("storage_config:", storage_configs.evolve, storage_configs.StorageConfig),
 }
 
@@ -72,6 +73,10 @@ def expiring(model: ReadModel, before: datetime) -> list[str]:
         for name, state in model.rows.items()
         if state.delivered and not state.checking and model.completed[name] < before and name not in model.expired
     ]
+
+
+def _goes_to(transfer: Transfer, storage_config: str) -> bool:
+    return transfer.request is not None and transfer.request.storage_config == storage_config
 
 
 def keep_up(kernel: Kernel, log: EventLog, models: dict[str, ReadModel], database: Database) -> None:
@@ -130,6 +135,29 @@ class SimLookups:
             f"frames_of {observation}",
             lambda rows: [name for name, frame in rows.items() if frame.exists and frame.observation == observation],
         )
+
+    def frames_for_destination(self, storage_config: str, *, at_least: int) -> Sequence[str]:
+        """See FrameLookup."""
+        what = f"frames_for {storage_config}"
+        selecting = self._ask(
+            "observations",
+            at_least,
+            what,
+            lambda rows: {name for name, one in rows.items() if storage_config in one.destinations},
+        )
+        found = self._ask(
+            "frames",
+            at_least,
+            what,
+            lambda rows: {name for name, frame in rows.items() if frame.exists and frame.observation in selecting},
+        )
+        sent = self._ask(
+            "transfers",
+            at_least,
+            what,
+            lambda rows: {one.request.frame for one in rows.values() if _goes_to(one, storage_config)},
+        )
+        return sorted(found | sent)
 
     def open_transfers(self, storage_config: str, *, at_least: int) -> Sequence[str]:
         """See TransferLookup."""

@@ -83,7 +83,7 @@ def test_real_read_models_answer_as_simulated_ones(seed: int, database: str, poo
 def compare(real: ReadModelLookups, models: dict[str, ReadModel], events: list[Recorded]) -> None:
     """Ask both everything that commands, policies and the sweep ask."""
     head = len(events)
-    frames, transfers, configs = (models[name].rows for name in KINDS)
+    frames, transfers, configs = (models[name].rows for name in ("frames", "transfers", "storage_configs"))
     requested = {
         name: one for name, one in transfers.items() if one.request and name not in models["transfers"].expired
     }
@@ -97,6 +97,11 @@ def compare(real: ReadModelLookups, models: dict[str, ReadModel], events: list[R
         }
     for config in configs:
         mine = {name: one for name, one in requested.items() if one.request.storage_config == config}
+        selecting = {name for name, one in models["observations"].rows.items() if config in one.destinations}
+        everything = {one.request.frame for one in transfers.values() if one.request.storage_config == config}
+        assert set(real.frames_for_destination(config, at_least=head)) == everything | {
+            name for name, one in frames.items() if one.exists and one.observation in selecting
+        }
         for status, answer in (
             (("pending", "in_progress"), real.open_transfers(config, at_least=head)),
             (("pending", "in_progress", "failed"), real.unended_transfers(config, at_least=head)),
