@@ -74,12 +74,14 @@ class RelatedFramesChanged(Event, frozen=True, kw_only=True):
 
 
 class CalibrationCompleted(Event, frozen=True, kw_only=True):
-    """The calibrated file of this raw frame has arrived: version `version_id` of frame `calibrated`."""
+    """The calibrated file of this raw frame has arrived: version `version_id` of frame `calibrated`. `outdated`: it
+    came before the raw frame's newest version did, whose calibrated file is still to come."""
 
     topic: ClassVar[str] = "frame.calibration_completed"
     calibrated: str
     version_id: int
     observation: str | None = None
+    outdated: bool = False
 
 
 class CalibrationFailed(Event, frozen=True, kw_only=True):
@@ -164,7 +166,9 @@ def is_calibrated(event: FileProcessed) -> bool:
 class Frame(msgspec.Struct, frozen=True):
     """What the commands need to know of a frame. `assigned_to` are the observations that whoever ingested it named,
     rather than a number in its headers; `removed` are the stream versions of deletions whose bytes are gone; `copies`
-    are versions with destinations that aren't the observation's; `arrived` is the position of the newest arrival.
+    are versions with destinations that aren't the observation's; `arrived` is the position of the newest arrival, and
+    `first_arrived` that of the first. `calibrated` are the calibrated files of all its versions, `calibration_settled`
+    says whether the newest one's has come, or won't.
     `observations` are all that versions of this frame have belonged to: copies may be on their way for any of them."""
 
     id: int = 0
@@ -177,11 +181,13 @@ class Frame(msgspec.Struct, frozen=True):
     assigned_to: frozenset[str] = frozenset()
     calibrated_from: str | None = None
     calibrated: tuple[tuple[str, int], ...] = ()
+    calibration_settled: bool = False
     calibration_failed: bool = False
     thumbnails: tuple[Thumbnail, ...] = ()
     removed: frozenset[int] = frozenset()
     copies: frozenset[tuple[int, str]] = frozenset()
     arrived: int = 0
+    first_arrived: int = 0
     exists: bool = False
     stream_version: int = 0
 
@@ -204,8 +210,8 @@ class Frame(msgspec.Struct, frozen=True):
         return self.record is not None and self.record.reduction_level == 0 and self.calibrated_from is None
 
     def expects_calibration(self) -> bool:
-        """True for a raw frame that nobody has calibrated, and nobody has said can't be."""
-        return self.is_raw and not self.calibrated and not self.calibration_failed
+        """True for a raw frame whose newest version nobody has calibrated, and nobody has said can't be."""
+        return self.is_raw and not self.calibration_settled
 
 
 def evolve(frame: Frame, recorded: Recorded) -> Frame:
@@ -219,6 +225,7 @@ def evolve(frame: Frame, recorded: Recorded) -> Frame:
                 frame,
                 exists=True,
                 arrived=recorded.position,
+                first_arrived=frame.first_arrived or recorded.position,
                 id=event.frame_id,
                 record=event.record,
                 headers=event.headers,
@@ -227,6 +234,8 @@ def evolve(frame: Frame, recorded: Recorded) -> Frame:
                 observations=tuple(dict.fromkeys((*frame.observations, *([named] if named else ())))),
                 assigned_to=frame.assigned_to | ({event.observation} if event.observation else set()),
                 calibrated_from=event.calibrated_from or frame.calibrated_from,
+                calibration_settled=frame.calibration_settled and not event.versions,
+                calibration_failed=frame.calibration_failed and not event.versions,
             )
         case FrameAmended() as event:
             headers = event.headers if event.has_headers else frame.headers
@@ -236,9 +245,11 @@ def evolve(frame: Frame, recorded: Recorded) -> Frame:
             related = tuple(dict.fromkeys((*kept, *event.added)))
             return replace(frame, record=replace(frame.record, related=related))
         case CalibrationCompleted() as event:
-            return replace(frame, calibrated=(*frame.calibrated, (event.calibrated, event.version_id)))
+            calibrated = (*frame.calibrated, (event.calibrated, event.version_id))
+            settled = frame.calibration_settled or not event.outdated
+            return replace(frame, calibrated=calibrated, calibration_settled=settled)
         case CalibrationFailed():
-            return replace(frame, calibration_failed=True)
+            return replace(frame, calibration_failed=True, calibration_settled=True)
         case CopyWanted() as event:
             return replace(frame, copies=frame.copies | {(event.version_id, event.storage_config)})
         case FileDeletedFromServer() as event:
@@ -266,19 +277,25 @@ def fold(history: Iterable[Recorded]) -> Frame:
 
 
 def report_calibration_failure(frame: Frame, outcome: CalibrationOutcome, reason: str) -> tuple[Event, ...]:
-    """Decide on the pipeline's word that no calibrated file will come. Saying so twice changes nothing."""
-    if frame.calibrated:
+    """Decide on the pipeline's word that no calibrated file will come of the newest version. Saying so twice changes
+    nothing."""
+    if frame.calibrated and frame.calibration_settled:
         raise NotAllowedNow("This frame has a calibrated file already, so its calibration can't have failed.")
     if frame.calibration_failed:
         return ()
     return (CalibrationFailed(outcome=outcome, reason=reason, observation=frame.observation),)
 
 
-def complete_calibration(frame: Frame, calibrated: str, version_id: int) -> tuple[Event, ...]:
-    """Decide on the arrival of a calibrated file for this raw frame."""
+def complete_calibration(frame: Frame, calibrated: str, version_id: int, *, at: int | None = None) -> tuple[Event, ...]:
+    """Decide on the arrival, at position `at`, of a calibrated file for this raw frame."""
     if (calibrated, version_id) in frame.calibrated:
         return ()
-    return (CalibrationCompleted(calibrated=calibrated, version_id=version_id, observation=frame.observation),)
+    outdated = at is not None and frame.first_arrived < at < frame.arrived
+    return (
+        CalibrationCompleted(
+            calibrated=calibrated, version_id=version_id, observation=frame.observation, outdated=outdated
+        ),
+    )
 
 
 def want_copy(frame: Frame, version_id: int, storage_config: str, standing_delivery: str = "") -> tuple[Event, ...]:

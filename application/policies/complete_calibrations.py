@@ -31,23 +31,23 @@ class CompleteCalibrations:
     def react(self, batch: Sequence[Recorded], taken: frozenset[str], now: datetime) -> Sequence[Commit]:  # noqa: ARG002
         """See Policy.react."""
         arrived = [
-            (recorded, event, observation)
+            (recorded, event, at, observation)
             for recorded in batch
-            for event in self._files(recorded)
+            for event, at in self._files(recorded)
             if is_calibrated(event) and (observation := observation_of(event))
         ]
-        submitted = self._log.load_many(sorted({observations.stream_of(row[2]) for row in arrived}))
-        awaited = [row for row in arrived if observations.stream_of(row[2]) in submitted]
-        raw = self._frames([name for _, event, _ in awaited for name in _named(event)])
+        submitted = self._log.load_many(sorted({observations.stream_of(row[-1]) for row in arrived}))
+        awaited = [row for row in arrived if observations.stream_of(row[-1]) in submitted]
+        raw = self._frames([name for _, event, _, _ in awaited for name in _named(event)])
         decided: dict[str, tuple[Recorded, tuple[Event, ...]]] = {}
-        for recorded, event, observation in awaited:
+        for recorded, event, at, observation in awaited:
             for name in _named(event):
                 frame = raw.get(name)
                 if frame is None or not frame.is_raw:
                     continue
                 if not event.calibrated_from and frame.observation != observation:
                     continue  # a master's raw frames belong to other observations
-                events = frames.complete_calibration(frame, event.record.basename, event.versions[-1].id)
+                events = frames.complete_calibration(frame, event.record.basename, event.versions[-1].id, at=at)
                 first, earlier = decided.get(name, (recorded, ()))
                 decided[name] = (first, tuple(dict.fromkeys((*earlier, *events))))
         return [
@@ -56,15 +56,15 @@ class CompleteCalibrations:
             if events
         ]
 
-    def _files(self, recorded: Recorded) -> list[FileProcessed]:
-        """The file that has arrived, or those that had before destinations were selected."""
+    def _files(self, recorded: Recorded) -> list[tuple[FileProcessed, int]]:
+        """The file that has arrived, or those that had before destinations were selected; each with its position."""
         if isinstance(recorded.event, FileProcessed):
-            return [recorded.event]
+            return [(recorded.event, recorded.position)]
         assert isinstance(recorded.event, DestinationsSelected)
         names = self._lookup.frames_of_observation(recorded.event.id, at_least=recorded.position)
         found = self._log.load_many([frames.stream_of(name) for name in names])
-        earlier = [past.event for history in found.values() for past in history]
-        return [event for event in earlier if isinstance(event, FileProcessed)]
+        earlier = [(past.event, past.position) for history in found.values() for past in history]
+        return [(event, at) for event, at in earlier if isinstance(event, FileProcessed)]
 
     def _frames(self, names: Sequence[str]) -> dict[str, Frame]:
         found = self._log.load_many([frames.stream_of(name) for name in names])

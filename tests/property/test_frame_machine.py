@@ -49,6 +49,7 @@ class Sheet(msgspec.Struct):
     copies: set[tuple[int, str]] = msgspec.field(default_factory=set)
     calibrated: set[tuple[str, int]] = msgspec.field(default_factory=set)
     failed: bool = False
+    due: bool = True
 
 
 class Numbers:
@@ -100,6 +101,7 @@ class FrameMachine(AggregateMachine):
             newest = self.state(name).newest
             assert newest is not None
             sheet.versions[newest.id] = data
+            sheet.failed, sheet.due = False, True
             self.held.add(data)
             self.store.files[place(data), data] = data.encode()
 
@@ -185,7 +187,7 @@ class FrameMachine(AggregateMachine):
             refused = Forbidden
         elif sheet is None:
             refused = NotFound
-        elif sheet.calibrated:
+        elif sheet.calibrated and not sheet.due:
             refused = NotAllowedNow
         if self.command(
             lambda: report_calibration(self.log, self.clock, CAUSE, who, name, outcome, ""),
@@ -193,7 +195,7 @@ class FrameMachine(AggregateMachine):
             changes=sheet is not None and not sheet.failed,
         ):
             assert sheet
-            sheet.failed = True
+            sheet.failed, sheet.due = True, False
 
     @rule(name=FRAMES, version=st.sampled_from([501, 502]))
     def complete_calibration(self, name: str, version: int) -> None:
@@ -203,6 +205,7 @@ class FrameMachine(AggregateMachine):
         changes = ("cal", version) not in sheet.calibrated
         self._decide(name, lambda frame: frames.complete_calibration(frame, "cal", version), changes=changes)
         sheet.calibrated.add(("cal", version))
+        sheet.due = sheet.due and not changes
 
     @rule(name=FRAMES, which=st.integers(0, 3), destination=DESTINATIONS)
     def want_copy(self, name: str, which: int, destination: str) -> None:
@@ -299,7 +302,7 @@ class FrameMachine(AggregateMachine):
             assert set(frame.record.related) == sheet.related
             assert frame.copies == sheet.copies
             assert (set(frame.calibrated), frame.calibration_failed) == (sheet.calibrated, sheet.failed)
-            assert frame.expects_calibration() is not (bool(sheet.calibrated) or sheet.failed)
+            assert frame.expects_calibration() is sheet.due
             mine = {picture: data for picture, (owner, data) in self.pictures.items() if owner == name}
             assert {one.basename: one.key for one in frame.thumbnails} == mine
 

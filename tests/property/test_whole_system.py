@@ -104,7 +104,7 @@ class Sheet(msgspec.Struct):
     versions: dict[int, Version] = msgspec.field(default_factory=dict)
     raw: str = ""
     calibrated: set[str] = msgspec.field(default_factory=set)
-    failed: bool = False
+    answered: bool = False
     pictures: set[str] = msgspec.field(default_factory=set)
 
 
@@ -163,9 +163,10 @@ class WholeSystem(RuleBasedStateMachine):
     @rule(which=WHICH)
     def ingest_a_calibrated_file(self, which: int) -> None:
         raw = self._raw(which)
-        if raw and f"{raw}-cal" not in self.frames:
+        if raw and (f"{raw}-cal" not in self.frames or not self.frames[raw].answered):
             self._comes_in(f"{raw}-cal", self.frames[raw].number, raw=raw)
             self.frames[raw].calibrated.add(f"{raw}-cal")
+            self.frames[raw].answered = True
 
     @precondition(lambda self: self.frames)
     @rule(which=WHICH)
@@ -176,7 +177,7 @@ class WholeSystem(RuleBasedStateMachine):
         log, clock = self.world.log, self.world.clock
         try:
             report_calibration(log, clock, CAUSE, ROOT, raw, "no_masters", "")
-            self.frames[raw].failed = True
+            self.frames[raw].answered = True
         except NotAllowedNow:
             assert self.frames[raw].calibrated
 
@@ -350,7 +351,7 @@ class WholeSystem(RuleBasedStateMachine):
             dropped = f"v{version}-{config}" in self.cancelled or config in self.gone
             assert dropped or self.world.places.holds(config, data), f"{config} doesn't have it"
         if any(CONFIGS[config][0] != "raw" for config in living):
-            assert raw.calibrated or raw.failed, "a calibrated file is still expected"
+            assert raw.answered, "a calibrated file is still expected"
         assert any(CONFIGS[config][1] and self.world.places.holds(config, data) for config in CONFIGS), "nobody asked"
         assert event.justified_by
         assert sheet.versions[version].on_server
@@ -431,6 +432,7 @@ class WholeSystem(RuleBasedStateMachine):
         assert version is not None
         sheet = self.frames.setdefault(name, Sheet(number, raw=raw))
         sheet.versions[version.id] = Version(data)
+        sheet.answered = False
         self.data[version.id] = data
 
     def _wishes(self, number: int, chosen: tuple[str, ...], act: Callable[[], Any], *, refused: bool) -> None:

@@ -22,6 +22,7 @@ from domain.thumbnails import ThumbnailAdded, ThumbnailRemoved
 from tests.fakes.samples import file_processed, recorded, thumbnail, version
 
 ARRIVED = file_processed("m31", version(1), observation="obs")
+AGAIN = file_processed("m31", version(5), observation="obs")
 CALIBRATED = CalibrationCompleted(calibrated="m31-e91", version_id=2, observation="obs")
 NO_CALIBRATION = CalibrationFailed(outcome="failed", reason="No flat.", observation="obs")
 REMOVED = FileDeletedFromServer(
@@ -142,10 +143,17 @@ def test_a_file_is_calibrated_when_it_names_its_raw_frame_or_has_a_reduction_lev
         ([ARRIVED], True),
         ([ARRIVED, CALIBRATED], False),
         ([ARRIVED, NO_CALIBRATION], False),
+        ([ARRIVED, CALIBRATED, AGAIN], True),
+        ([ARRIVED, NO_CALIBRATION, AGAIN], True),
+        ([ARRIVED, AGAIN, CALIBRATED], False),
+        ([ARRIVED, AGAIN, msgspec.structs.replace(CALIBRATED, outdated=True)], True),
+        ([ARRIVED, CALIBRATED, AGAIN, NO_CALIBRATION], False),
         ([file_processed("m31", version(1), level=91)], False),
     ],
 )
-def test_only_a_raw_frame_without_a_verdict_expects_a_calibration(events: list[Event], expected: bool) -> None:
+def test_s54_only_a_raw_frame_without_a_verdict_on_its_newest_version_expects_one(
+    events: list[Event], expected: bool
+) -> None:
     assert after(*events).expects_calibration() is expected
 
 
@@ -164,6 +172,23 @@ def test_a_calibrated_file_completes_the_calibration_once_a_version() -> None:
     assert frames.complete_calibration(after(ARRIVED, CALIBRATED), "m31-e91", 2) == ()
     (again,) = frames.complete_calibration(after(ARRIVED, CALIBRATED), "m31-e91", 3)
     assert after(ARRIVED, CALIBRATED, again).calibrated == (("m31-e91", 2), ("m31-e91", 3))
+
+
+def test_a_calibrated_file_that_came_before_the_newest_raw_version_is_of_an_earlier_one() -> None:
+    frame = after(ARRIVED, AGAIN)
+    assert (frame.first_arrived, frame.arrived) == (1, 2)
+    for at in (None, 0, 3):  # before the raw frame came at all: the two were ingested in that order
+        assert frames.complete_calibration(frame, "m31-e91", 2, at=at) == (CALIBRATED,)
+    frame = msgspec.structs.replace(frame, arrived=5)
+    assert frames.complete_calibration(frame, "m31-e91", 2, at=3) == (
+        msgspec.structs.replace(CALIBRATED, outdated=True),
+    )
+
+
+def test_a_later_versions_calibration_may_fail_though_an_earlier_one_came() -> None:
+    (failed,) = frames.report_calibration_failure(after(ARRIVED, CALIBRATED, AGAIN), "failed", "No flat.")
+    assert failed == NO_CALIBRATION
+    assert frames.report_calibration_failure(after(ARRIVED, NO_CALIBRATION, AGAIN), "failed", "No flat.") == (failed,)
 
 
 def test_a_calibrated_file_may_come_after_a_failure() -> None:

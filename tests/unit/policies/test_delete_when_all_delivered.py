@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from adapters.event_store.memory import MemoryEventLog
+from application.policies.complete_calibrations import CompleteCalibrations
 from application.policies.delete_when_all_delivered import DeleteWhenAllDelivered
 from application.policies.runner import PolicyRunner
 from application.ports.event_log import Commit
@@ -18,6 +19,7 @@ from domain.transfer_events import TransferCancelled, TransferChecked, TransferC
 from domain.transfers import transfer_id
 from tests.fakes.clock import StillClock
 from tests.fakes.jobs import ListedDeadLetters
+from tests.fakes.lookups import LogLookups
 from tests.fakes.samples import (
     arrived,
     configured,
@@ -233,6 +235,25 @@ def test_a_reprocessed_calibrated_file_holds_everything_back_until_it_is_deliver
     delivered(log, request(log, 3, "a", "m31-e91", "calibrated"))
     went = [event for event in run(policy, log) if isinstance(event, FileDeletedFromServer)]
     assert [event.version_id for event in went] == [1, 2, 3]
+
+
+def test_s54_a_new_raw_version_waits_for_a_calibrated_file_of_its_own(
+    log: MemoryEventLog, policy: DeleteWhenAllDelivered
+) -> None:
+    configured(log, "a", "raw_and_calibrated", delete=True)
+    raw_frame(log, "a")
+    arrived(log, file_processed("m31-e91", version(2), observation="obs", calibrated_from="m31"))
+    arrived(log, file_processed("m31", version(3), observation="obs"))
+    run(CompleteCalibrations(log, LogLookups(log, StillClock())), log)
+    delivered(log, request(log, 1, "a"))
+    delivered(log, request(log, 3, "a"))
+    delivered(log, request(log, 2, "a", "m31-e91", "calibrated"))
+    assert run(policy, log) == [], "the calibrated file came before the second version, though it was seen afterwards"
+    calibrated_file(log, version_id=4)
+    arrived(log, file_processed("m31-e91", version(4), observation="obs", calibrated_from="m31"))
+    delivered(log, request(log, 4, "a", "m31-e91", "calibrated"))
+    went = [event for event in run(policy, log) if isinstance(event, FileDeletedFromServer)]
+    assert sorted(event.version_id for event in went) == [1, 2, 3, 4]
 
 
 def test_a_copy_on_its_way_to_a_destination_of_the_past_holds_the_file_back(
