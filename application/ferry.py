@@ -17,6 +17,9 @@ from domain.event import Event
 from domain.storage_configs import StorageConfig
 from domain.transfers import Transfer
 
+LONGEST_PUT_OFF = 3600.0
+"""Seconds. What isn't due by this worker's clock is looked at again by then: the clock may be wrong."""
+
 
 def nobody() -> None:
     """Where nobody else carries."""
@@ -84,7 +87,7 @@ class Ferry(FerryMeans, frozen=True, kw_only=True):
             return False
         if early <= 0 or (config.deleted and transfer.status == "pending"):  # then it is cancelled at once
             return True
-        self.limits.put_off(config.id, transfer_id, early)
+        self.limits.put_off(config.id, transfer_id, min(early, LONGEST_PUT_OFF))
         return False
 
     def _won(self, wanted: Mapping[str, History]) -> dict[str, History]:

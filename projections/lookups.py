@@ -41,7 +41,9 @@ SELECT t.id FROM (
     UNION ALL
     SELECT id, number FROM read_transfers.transfer WHERE checking AND coalesce(next_check_at, '-infinity') <= now()
 ) t
-WHERE NOT EXISTS (SELECT 1 FROM starferry.waiting_transfer w WHERE w.transfer = t.id)
+WHERE NOT EXISTS (
+    SELECT 1 FROM starferry.waiting_transfer w WHERE w.transfer = t.id AND w.due_at <= now() + interval '1 minute'
+)
 ORDER BY t.number LIMIT 1000
 """
 
@@ -126,7 +128,8 @@ class ReadModelLookups:
         return self._rows("transfers", 0, statement)
 
     def due_transfers(self) -> Sequence[str]:
-        """See TransferLookup. Those that wait nowhere, the oldest thousand."""
+        """See TransferLookup. Those that wait nowhere, or for a time that is none of theirs (a clock was wrong);
+        the oldest thousand."""
         rows = self._rows("transfers", 0, _DUE)
         return [row[0] for row in rows]
 

@@ -22,11 +22,13 @@ logger = structlog.get_logger()
 
 WINDOW = 16
 """Destinations that one look finds: the next one to be served is nearly always among them."""
+# A line is never claimed for longer than an hour ahead: else a wrong clock would close it for as long as it was wrong.
 _RESERVE = """
 INSERT INTO starferry.destination_pace AS pace (storage_config, free_at)
 VALUES (%(config)s, clock_timestamp() + %(seconds)s * interval '1 second')
 ON CONFLICT (storage_config) DO UPDATE
-SET free_at = greatest(pace.free_at, clock_timestamp()) + %(seconds)s * interval '1 second'
+SET free_at = least(greatest(pace.free_at, clock_timestamp()), clock_timestamp() + interval '1 hour')
+              + %(seconds)s * interval '1 second'
 RETURNING extract(epoch FROM free_at - clock_timestamp())::float8
 """
 

@@ -52,5 +52,5 @@ class Limits(Protocol):
 
     def reserve(self, storage_config: str, size: int, bytes_per_second: int) -> float:
         """Claim the destination's line for `size` bytes, after all that was claimed before, and return in how many
-        seconds it is ours. Each asks for one chunk at a time, so all get the same."""
+        seconds it is ours: an hour at most. Each asks for one chunk at a time, so all get the same."""
         ...

@@ -251,6 +251,14 @@ def test_s59_the_bandwidth_of_a_destination_is_shared_chunk_by_chunk(worker: Ope
     assert 5.0 < two.reserve("a", 1_000_000, 100_000) <= 10.0
 
 
+def test_s57_a_line_that_a_wrong_clock_has_claimed_is_free_again_within_an_hour(worker: Open, database: str) -> None:
+    limits = worker()
+    limits.reserve("a", 1_000_000, 100_000)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("UPDATE starferry.destination_pace SET free_at = free_at + interval '3 years'")
+    assert 3500.0 < limits.reserve("a", 1_000_000, 100_000) <= 3600.0
+
+
 def end_sessions(database: str, limits: PostgresLimits) -> None:
     """The server ends the session that holds a worker's places."""
     session = limits._session

@@ -6,7 +6,7 @@ tests/simulation/test_real_read_models.py holds the two together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -27,6 +27,7 @@ from domain.transfers import Transfer
 from tests.simulation.faults import Wire
 from tests.simulation.kernel import SECOND, Kernel, Signal
 from tests.simulation.log import Database
+from tests.simulation.waiting import Row
 
 T = TypeVar("T")
 WAIT = 5 * SECOND
@@ -113,15 +114,15 @@ def keep_up(kernel: Kernel, log: EventLog, models: dict[str, ReadModel], databas
 
 class SimLookups:
     """Implements FrameLookup, TransferLookup, MatchingFrames and FrameFinder for one process. `waiting` are transfers
-    that wait somewhere: the real look for what is due leaves them out. `sealed` are the owners of
-    what the vault has."""
+    that wait somewhere: the real look for what is due leaves those out that are due there within a minute. `sealed` are
+    the owners of what the vault has."""
 
     def __init__(
         self,
         wire: Wire,
         models: dict[str, ReadModel],
         matcher: FrameMatcher,
-        waiting: Collection[str],
+        waiting: Mapping[str, Row],
         sealed: Collection[str],
     ) -> None:
         self._wire, self._models, self._matcher = wire, models, matcher
@@ -221,8 +222,9 @@ class SimLookups:
         """See TransferLookup. By the database's clock."""
 
         def due(rows: dict[str, Transfer]) -> list[str]:
-            now = self._wire.kernel.time()
-            return [name for name, one in rows.items() if name not in self._waiting and transfers.is_due(one, now)]
+            now, soon = self._wire.kernel.time(), self._wire.kernel.now + 60 * SECOND
+            waiting = {name for name, row in self._waiting.items() if row.due_at <= soon}
+            return [name for name, one in rows.items() if name not in waiting and transfers.is_due(one, now)]
 
         return self._ask("transfers", 0, "due", due)
 

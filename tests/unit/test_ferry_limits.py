@@ -110,6 +110,14 @@ def test_what_is_not_due_yet_waits_until_it_is(harbour: Harbour) -> None:
     assert harbour.limits.later == [("cfg", ID, 180.0)]
 
 
+def test_s57_what_is_not_due_for_long_is_looked_at_every_hour_for_the_clock_may_be_wrong(harbour: Harbour) -> None:
+    harbour.request()
+    harbour.destination.script("begin", RetryLater("Busy.", retry_after=80_000.0))
+    harbour.carry()
+    harbour.carry()
+    assert harbour.limits.later == [("cfg", ID, 3600.0)]
+
+
 def test_s59_a_failed_attempt_gives_its_place_back(harbour: Harbour) -> None:
     harbour.request()
     harbour.destination.script("begin", GiveUp("No."))

@@ -8,6 +8,7 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from adapters.event_store.log import PostgresEventLog
+from adapters.jobs.waiting import WaitingTransfers
 from domain import transfers
 from domain.event import Event
 from domain.transfer_events import (
@@ -47,11 +48,19 @@ def test_s57_due_are_those_that_nobody_nudged_and_that_wait_nowhere(
     connection.execute(
         "INSERT INTO starferry.waiting_transfer (transfer, storage_config) VALUES (%s, 'cfg')", (parked,)
     )
+    far, soon = transfer(8), transfer(9)
+    connection.execute(
+        "INSERT INTO starferry.waiting_transfer (transfer, storage_config, due_at) "
+        "VALUES (%s, 'cfg', now() + interval '3 years'), (%s, 'cfg', now() + interval '50 seconds')",
+        (far, soon),
+    )
     runner = ProjectionRunner(database, log, all_projections())
     while runner.step(connection):
         pass
     with ConnectionPool(database, min_size=1, kwargs={"autocommit": True}) as pool:
         lookups = ReadModelLookups(pool)
+        assert lookups.due_transfers() == [pending, check, far], "a clock was wrong when `far` was put off"
+        WaitingTransfers(pool).put({far: ("cfg", None)})
         assert lookups.due_transfers() == [pending, check]
         found = lookups.completed_transfers(storage_config="cfg", at_least=log.head())
         assert found == [f"v{number}-cfg" for number in (3, 4, 5, 6)]
