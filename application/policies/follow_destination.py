@@ -1,5 +1,5 @@
 """FollowDestination: when a destination works again its held transfers go on; when it is deleted, those that haven't
-reached it are cancelled.
+reached it are cancelled, also those that were running then, as soon as their attempt has ended without a copy.
 
 (A worker that meets a destination which can't be used holds the transfer itself, see application/ferry.py.)
 """
@@ -21,8 +21,11 @@ from domain.storage_configs import (
     StorageConfigDeleted,
     StorageConfigResumed,
 )
-from domain.transfer_events import TransferFailed
+from domain.transfer_events import TransferAttemptFailed, TransferFailed, TransferHeld, TransferInterrupted
 from domain.transfers import Transfer
+
+UNDELIVERED = (TransferAttemptFailed, TransferFailed, TransferHeld, TransferInterrupted)
+"""Ends of attempts that a deleted destination's transfers don't outlive, however late the next would be."""
 
 
 class FollowDestination:
@@ -30,7 +33,7 @@ class FollowDestination:
 
     name = "FollowDestination"
     topics = frozenset(
-        event.topic for event in (StorageConfigAuthorized, StorageConfigResumed, StorageConfigDeleted, TransferFailed)
+        event.topic for event in (StorageConfigAuthorized, StorageConfigResumed, StorageConfigDeleted, *UNDELIVERED)
     )
 
     def __init__(self, log: EventLog, lookup: TransferLookup) -> None:
@@ -57,14 +60,14 @@ class FollowDestination:
         return commits
 
     def _concerned(self, recorded: Recorded, config: StorageConfig) -> Sequence[str]:
-        if isinstance(recorded.event, TransferFailed):
+        if isinstance(recorded.event, UNDELIVERED):
             return [recorded.stream.removeprefix("transfer:")] if config.deleted else []
         find = self._lookup.unended_transfers if config.deleted else self._lookup.open_transfers
         return find(config.id, at_least=recorded.position)
 
 
 def _config_stream(recorded: Recorded) -> str:
-    if isinstance(recorded.event, TransferFailed):
+    if isinstance(recorded.event, UNDELIVERED):
         return storage_configs.stream_of(transfers.destination_of(recorded.stream.removeprefix("transfer:")))
     return recorded.stream
 

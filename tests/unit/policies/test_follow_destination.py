@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from adapters.event_store.memory import MemoryEventLog
@@ -15,7 +17,14 @@ from domain.storage_configs import (
     StorageConfigPaused,
     StorageConfigResumed,
 )
-from domain.transfer_events import TransferCancelled, TransferFailed, TransferHeld, TransferReleased
+from domain.transfer_events import (
+    TransferAttemptFailed,
+    TransferCancelled,
+    TransferFailed,
+    TransferHeld,
+    TransferInterrupted,
+    TransferReleased,
+)
 from tests.fakes.clock import NOON, StillClock
 from tests.fakes.lookups import LogLookups
 from tests.fakes.samples import completed, configured, record, started, transfer_requested, transfer_state
@@ -102,6 +111,28 @@ def test_s34_s54_one_that_runs_while_its_destination_is_deleted_and_fails_holds_
         record(log, transfers.stream_of(name), TransferFailed(attempt=1, reason="r", error="e"))
     assert run(policy, log) == [TransferCancelled(reason="Its storage configuration was deleted.")]
     assert transfer_state(log, "v2-b").status == "failed", "it can be retried"
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        TransferAttemptFailed(attempt=1, failures=1, reason="r", error="e", next_attempt_at=NOON + timedelta(days=1)),
+        TransferInterrupted(attempt=1, reason="The worker was lost."),
+        HELD,
+    ],
+    ids=lambda event: event.topic,
+)
+def test_s34_one_that_runs_while_its_destination_is_deleted_is_cancelled_when_its_attempt_ends(
+    log: MemoryEventLog, policy: FollowDestination, ended: Event
+) -> None:
+    transfer(log, 1, "a", started())
+    transfer(log, 2, "b", started())
+    happens(log, "a", StorageConfigDeleted())
+    assert run(policy, log) == []
+    for name in ("v1-a", "v2-b"):
+        record(log, transfers.stream_of(name), ended)
+    assert run(policy, log) == [TransferCancelled(reason="Its storage configuration was deleted.")]
+    assert transfer_state(log, "v2-b").status == "pending"
 
 
 def test_a_destination_that_came_back_and_was_deleted_at_once_only_cancels(
