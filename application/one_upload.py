@@ -11,7 +11,7 @@ from application.ferry_means import FerryMeans
 from application.pacing import Pace
 from application.ports.destination import Arrived, Destination, Session, Upload
 from application.transfer_news import Sent
-from application.upload_sessions import latest_session, sealed_session, session_owner
+from application.upload_sessions import damaged_copy, latest_session, sealed_damage, sealed_session, session_owner
 from domain import transfers
 from domain.copies import verify
 from domain.errors import ChecksumMismatch, GiveUp, NotAllowedNow, RetryLater
@@ -66,10 +66,18 @@ class OneUpload:
                 raise GiveUp("The file on the server isn't the one that was ingested: its md5 differs.")
         self.upload = Upload(path=request.destination_path, size=size, hashes=hashes, token=self.attempt.transfer)
 
+    def clear_the_way(self, destination: Destination) -> None:
+        """Remove the copy that an earlier attempt found damaged, and could not remove."""
+        self._destination = destination
+        self._kept = self._means.vault.get(self.session_owner) if self.attempt.number > 1 else {}
+        if damaged := damaged_copy(self._kept):
+            destination.remove(damaged)
+            self._means.vault.shred(self.session_owner)
+            self._kept = {}
+
     def begin(self, destination: Destination) -> None:
         """Start the upload, or go on with what an earlier attempt has kept."""
-        self._destination = destination
-        self.session = self._destination.begin(self.upload, self._saved_session() if self.attempt.number > 1 else None)
+        self.session = destination.begin(self.upload, latest_session(self._kept))
         self.keeps_session = destination.keeps_session or self.upload.size > destination.chunk_size
 
     def must_be_ours(self, states: Mapping[str, Transfer]) -> None:
@@ -99,7 +107,7 @@ class OneUpload:
             self.verified = verify(md5, upload.size, upload.hashes, arrived.size, arrived.hashes)
         except ChecksumMismatch:
             if arrived.made:
-                destination.remove(arrived)
+                self._take_back(arrived)
             raise
 
     @property
@@ -110,6 +118,14 @@ class OneUpload:
     def sealed_session(self) -> dict[str, str]:
         """The session as the vault has it."""
         return sealed_session(self.attempt.number, self.session)
+
+    def _take_back(self, damaged: Arrived) -> None:
+        """Or see that the next attempt does: the name is taken as long as this copy is there."""
+        try:
+            self._destination.remove(damaged)
+        except Exception:
+            self._means.vault.put(self.session_owner, sealed_damage(damaged))
+            raise
 
     def _next_piece(self) -> bytes:
         self._source.seek(self.session.offset)
@@ -143,6 +159,3 @@ class OneUpload:
         if state.status in ("cancelled", "completed"):
             self._means.vault.shred(self.session_owner)
         raise MovedOn
-
-    def _saved_session(self) -> Session | None:
-        return latest_session(self._means.vault.get(self.session_owner))

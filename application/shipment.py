@@ -61,6 +61,7 @@ class Shipment:
                     self._fail(one.attempt, error)
 
     def _carry_to(self, destination: Destination, uploads: Sequence[OneUpload]) -> None:
+        uploads = [one for one in uploads if self._goes_on(one, lambda one: one.clear_the_way(destination))]
         if len(uploads) > 1:
             destination.expect([one.upload for one in uploads])
         uploads = [one for one in uploads if self._goes_on(one, lambda one: one.begin(destination))]

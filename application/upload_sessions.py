@@ -1,4 +1,5 @@
-"""Where uploads stand is kept in the vault until they are over (its state may be a secret link of the provider's).
+"""Where uploads stand is kept in the vault until they are over (its state may be a secret link of the provider's), and
+beside it a copy that arrived damaged and couldn't be removed yet.
 
 Whoever completes a transfer shreds what was kept for it; if that worker is killed between the two, this does it. And of
 a transfer that was cancelled between two attempts it drops what the provider has.
@@ -12,7 +13,7 @@ import msgspec
 import structlog
 
 from application.commands.storage_configs import load_config
-from application.ports.destination import Session, Upload
+from application.ports.destination import Arrived, Session, Upload
 from application.ports.event_log import EventLog
 from application.ports.lookups import TransferLookup
 from application.ports.open_destination import OpenDestination
@@ -25,6 +26,8 @@ logger = structlog.get_logger()
 
 OVER = ("completed", "cancelled")
 """A failed transfer may be retried, and then goes on where it was."""
+DAMAGED = "damaged"
+"""The name of such a copy in the vault."""
 MOST_DROPPED = 50
 """Uploads that one run drops at their providers, each a request or two; the next run goes on."""
 
@@ -42,9 +45,20 @@ def sealed_session(attempt: int, session: Session) -> dict[str, str]:
 
 def latest_session(sealed: Mapping[str, str]) -> Session | None:
     """That of the latest attempt which kept one."""
-    if not sealed:
+    sessions = [name for name in sealed if name != DAMAGED]
+    if not sessions:
         return None
-    return msgspec.json.decode(sealed[max(sealed, key=_attempt_of)], type=Session)
+    return msgspec.json.decode(sealed[max(sessions, key=_attempt_of)], type=Session)
+
+
+def sealed_damage(arrived: Arrived) -> dict[str, str]:
+    """A damaged copy of ours that is to be removed, as the vault has it."""
+    return {DAMAGED: msgspec.json.encode(arrived).decode()}
+
+
+def damaged_copy(sealed: Mapping[str, str]) -> Arrived | None:
+    """What is to be removed before the next attempt."""
+    return msgspec.json.decode(sealed[DAMAGED], type=Arrived) if DAMAGED in sealed else None
 
 
 class SessionCleaning(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,14 +88,18 @@ class SessionCleaning(msgspec.Struct, frozen=True, kw_only=True):
 
     def _drop(self, name: str, request: TransferRequested) -> None:
         """What the provider has of it, once: where that fails it is left for the provider to clear."""
-        session = latest_session(self.vault.get(session_owner(name)))
+        kept = self.vault.get(session_owner(name))
+        session, damaged = latest_session(kept), damaged_copy(kept)
         config = load_config(self.log, request.storage_config)
-        if session is None or config.deleted or request.size is None or request.hashes is None:
+        if not kept or config.deleted or request.size is None or request.hashes is None:
             return
         upload = Upload(path=request.destination_path, size=request.size, hashes=request.hashes, token=name)
         try:
             with self.open_destination(config, self.vault.get(config.id)) as destination:
-                destination.abandon(upload, session)
+                if damaged:
+                    destination.remove(damaged)
+                elif session:
+                    destination.abandon(upload, session)
         except StarferryError as error:
             logger.warning("a cancelled upload was not dropped", transfer=name, reason=str(error))
         else:

@@ -49,12 +49,14 @@ def _not_waiting_for_one_destination() -> list[Patch]:
 
 def _without_guards() -> list[Patch]:
     """Deletion is decided, and committed though the streams have moved on since."""
-    real = DeleteWhenAllDelivered.react
 
-    def unguarded(self: Any, *given: Any) -> Any:
-        return [msgspec.structs.replace(commit, guards=()) for commit in real(self, *given)]
+    def unguarded(real: Any) -> Any:
+        return lambda self, *given: [msgspec.structs.replace(commit, guards=()) for commit in real(self, *given)]
 
-    return [mock.patch.object(DeleteWhenAllDelivered, "react", unguarded)]
+    return [
+        mock.patch.object(DeleteWhenAllDelivered, name, unguarded(getattr(DeleteWhenAllDelivered, name)))
+        for name in ("react", "reconsider")
+    ]
 
 
 def _nudges_lost_and_no_sweep() -> list[Patch]:
@@ -83,7 +85,7 @@ def _without_fencing() -> list[Patch]:
 def _session_not_kept_first() -> list[Patch]:
     """An upload's session is forgotten: the next attempt reserves another id."""
     return [
-        mock.patch.object(one_upload.OneUpload, "_saved_session", return_value=None),
+        mock.patch.object(one_upload, "latest_session", return_value=None),
     ]
 
 

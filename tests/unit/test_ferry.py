@@ -429,6 +429,26 @@ def test_after_a_week_those_that_wait_behind_fail_with_the_same_reason(harbour: 
     assert harbour.destination.opened == 1
 
 
+@pytest.mark.parametrize("trouble", [RetryLater("Busy."), GiveUp("It may not delete."), ValueError("a bug")])
+def test_s53_a_copy_that_differs_and_could_not_be_removed_is_removed_by_the_next_attempt(
+    harbour: Harbour, trouble: Exception
+) -> None:
+    harbour.request()
+    harbour.destination.damage = lambda data: data[:-1] + b"X"
+    harbour.destination.script("remove", trouble, RetryLater("Busy still."))
+    for _ in range(2):
+        if harbour.carry().status == "failed":
+            harbour.happens(TransferRetried())
+        assert list(harbour.destination.objects) == [PATH]
+        harbour.clock.forward(hours=1)
+    assert harbour.destination.calls.count("finish") == 1, "nothing is sent to where the damaged copy is"
+    harbour.destination.damage = lambda data: data
+    assert harbour.carry().status == "completed"
+    assert harbour.destination.objects == {PATH: DATA}
+    assert harbour.destination.resumed[-1] is None, "the upload begins anew"
+    assert SESSION not in harbour.vault.secrets
+
+
 def test_s53_a_copy_that_differs_is_removed_and_counts_as_a_failure(harbour: Harbour) -> None:
     harbour.request()
     harbour.destination.damage = lambda data: data[:-1] + b"X"

@@ -8,9 +8,16 @@ import pytest
 
 from adapters.event_store.memory import MemoryEventLog
 from application import upload_sessions
-from application.ports.destination import Session
+from application.ports.destination import Arrived, Session
 from application.ports.lookups import TransferLookup
-from application.upload_sessions import SessionCleaning, latest_session, sealed_session, session_owner
+from application.upload_sessions import (
+    SessionCleaning,
+    damaged_copy,
+    latest_session,
+    sealed_damage,
+    sealed_session,
+    session_owner,
+)
 from domain import transfers
 from domain.errors import NeedsAuthorization, RetryLater, StarferryError
 from domain.event import Event
@@ -142,3 +149,20 @@ def test_the_latest_attempts_session_counts_and_that_of_an_earlier_program_is_re
     assert latest_session(sealed) == sessions[10]
     assert latest_session({"session": sealed["session-2"]}) == sessions[2]
     assert latest_session({}) is None
+
+
+def test_s53_a_damaged_copy_of_a_cancelled_transfer_is_removed_if_it_is_still_there() -> None:
+    yard = Yard()
+    yard.cancelled(1)
+    yard.destination.objects["/fits-data/M31/m31.fits"] = b"damaged"
+    yard.vault.put(session_owner("v1-cfg"), sealed_damage(Arrived("/fits-data/M31/m31.fits", "rev", 7, {}, made=True)))
+    assert yard.clean() == 1
+    assert (yard.destination.objects, yard.vault.secrets) == ({}, {})
+
+
+def test_a_damaged_copy_is_no_session() -> None:
+    damaged = Arrived("/m31.fits", "rev", 7, {"md5": "00"}, made=True)
+    assert latest_session(sealed_damage(damaged)) is None
+    assert latest_session({**sealed_damage(damaged), **KEPT}) == Session(4, {"upload": "upload-1"})
+    assert damaged_copy({**sealed_damage(damaged), **KEPT}) == damaged
+    assert damaged_copy(KEPT) is None
