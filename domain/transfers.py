@@ -289,6 +289,8 @@ def cancel(transfer: Transfer, reason: str) -> tuple[Event, ...]:
     given up so: nothing waits for it any more (S54). Cancelling twice changes nothing."""
     if transfer.status == "cancelled":
         return ()
+    if transfer.cleared:
+        raise NotAllowedNow("The transfer was cleared away. Retry it, then it can be cancelled.")
     if transfer.status == "completed" and not transfer.lost:
         raise NotAllowedNow(f"The transfer is {transfer.status}; only one that is pending or running can be cancelled.")
     return (TransferCancelled(reason=reason),)

@@ -140,10 +140,11 @@ class ReadModelLookups:
         )
 
     def sessions_kept_in_vain(self) -> Sequence[str]:
-        """See TransferLookup."""
+        """See TransferLookup. The last of them are those that were cleared: they may be cancelled, or not."""
         statement = (
             "SELECT t.id FROM vault.data_key k JOIN read_transfers.transfer t ON k.owner = 'upload:' || t.id "
-            "WHERE k.owner LIKE 'upload:%%' AND t.status IN ('completed', 'cancelled') LIMIT 1000"
+            "WHERE k.owner LIKE 'upload:%%' AND t.status IN ('completed', 'cancelled', 'cleared') "
+            "ORDER BY t.status = 'cleared' LIMIT 1000"
         )
         return [row[0] for row in self._rows("transfers", 0, statement)]
 

@@ -67,8 +67,9 @@ SELECT number, version_id, frame, storage_config, provider, owner, destination_p
 class TransfersProjection:
     """See the module. `number` is the position of the request: newest first, and the cursor of lists.
 
-    One that was cleared has the status `cleared` here and is in no list; it is still what it was to the aggregate. Of
-    records that expired `delivered_copy` keeps where the copy is (S55).
+    One that was cleared has the status `cleared` here and is in no list, until somebody retries it; to the aggregate it
+    is still what it was, or cancelled with its destination. Of records that expired `delivered_copy` keeps where the
+    copy is (S55).
     """
 
     name = "transfers"
@@ -148,8 +149,8 @@ class TransfersProjection:
                 change("held = false, next_attempt_at = NULL")
             case TransferCancelled() as event:
                 change(
-                    "status = 'cancelled', held = false, error = %s, next_attempt_at = NULL, checking = false, "
-                    "next_check_at = NULL",
+                    "status = CASE status WHEN 'cleared' THEN status ELSE 'cancelled' END, held = false, error = %s, "
+                    "next_attempt_at = NULL, checking = false, next_check_at = NULL",
                     event.reason,
                 )
             case TransferRetried():

@@ -77,7 +77,8 @@ class TransferLookup(Protocol):
         ...
 
     def sessions_kept_in_vain(self) -> Sequence[str]:
-        """Ids of completed and cancelled transfers for which the vault still keeps where their upload stood."""
+        """Ids of completed and cancelled transfers for which the vault still keeps where their upload stood; and of
+        those that were cleared away, whatever became of them."""
         ...
 
     def paused_configs(self) -> Sequence[str]:

@@ -246,7 +246,7 @@ class SimLookups:
         return self._transfers(
             0,
             "sessions in vain",
-            lambda one: one.status in OVER and session_owner(one.request.id) in self._sealed,
+            lambda one: (one.status in OVER or one.cleared) and session_owner(one.request.id) in self._sealed,
         )
 
     def paused_configs(self) -> Sequence[str]:

@@ -97,6 +97,21 @@ def test_s56_a_failed_transfer_is_cleared_keeps_its_story_and_can_be_retried(sit
     transfer(site.user, "completed", observation=failed.number)
 
 
+def test_s56_a_cleared_transfer_stays_out_of_the_lists_when_its_destination_is_deleted(site: Site) -> None:
+    failed = Failed(site)
+    assert site.user.post(f"{failed.route}/clear").status_code == 204
+    is_problem(site.user.post(f"{failed.route}/cancel"), 409)
+    assert site.user.delete(f"/api/v1/storage-configs/{failed.config}").status_code == 204
+
+    def cancelled() -> bool:
+        return story(site.user, "transfer", failed.id)[-1]["event"] == "transfer.cancelled"
+
+    eventually(cancelled, "it wasn't cancelled")
+    site.settle()
+    assert transfers(site.user, observation=failed.number) == []
+    assert identical(site)
+
+
 def test_s56_all_failed_ones_of_a_destination_are_cleared_in_one_call(site: Site) -> None:
     failed = Failed(site)
     cleared = site.user.post(f"/api/v1/storage-configs/{failed.config}/clear-failed")

@@ -15,6 +15,7 @@ from domain.transfer_events import (
     TransferCancelled,
     TransferChecked,
     TransferCheckRequested,
+    TransferCleared,
     TransferFailed,
     TransferHeld,
     TransferInterrupted,
@@ -282,6 +283,13 @@ def test_s42_a_failed_transfer_or_one_whose_copy_is_lost_can_be_given_up(lost: E
     given_up = then(state, transfers.cancel(state, "Cancelled by ana."))
     assert (given_up.status, given_up.checking, given_up.delivered) == ("cancelled", False, False)
     assert transfers.cancel(given_up, "Again.") == ()
+
+
+def test_a_transfer_that_was_cleared_away_is_not_cancelled_by_hand_but_with_its_destination() -> None:
+    state = after(started(), FAILED, TransferCleared())
+    with pytest.raises(NotAllowedNow, match="cleared away"):
+        transfers.cancel(state, "Cancelled by ana.")
+    assert transfers.abandon(state, "Gone.") == (TransferCancelled(reason="Gone."),)
 
 
 @pytest.mark.parametrize("found", [[], [TransferChecked(outcome="verified")]])
