@@ -146,7 +146,7 @@ SETTINGS = {
             "API processes of `starferry up`, on one port; one for each core that requests may use",
             positive,
         ),
-        Setting("STARFERRY_SWEEP_SECONDS", "60", "how often a worker looks for what got stuck", interval),
+        Setting("STARFERRY_SWEEP_SECONDS", "60", "how often a worker looks for what got stuck; at most 600", interval),
         Setting(
             "STARFERRY_TRANSFER_DAYS",
             "90",

@@ -140,9 +140,9 @@ def not_negative(value: str) -> float:
 
 
 def interval(value: str) -> float:
-    """Seconds, at least a tenth."""
+    """Seconds, from a tenth to the ten minutes after which what is stuck has to be found (S57)."""
     number = not_negative(value)
-    if number < 0.1:
+    if not 0.1 <= number <= 600:
         raise ValueError
     return number
 
