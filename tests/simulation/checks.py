@@ -119,7 +119,8 @@ class Checks:
                 must(bool(event.verified), f"{where} completes without a checksum")
                 self._there(name, after, where)
             case TransferCancelled():
-                must(before.status in ("pending", "in_progress"), f"{where} is cancelled while {before.status}")
+                arrived = before.status == "completed" and before.copy not in ("missing", "changed")
+                must(not arrived and before.status != "cancelled", f"{where} is cancelled while {before.status}")
             case _:
                 pass
         for far in self.world.far.values():
