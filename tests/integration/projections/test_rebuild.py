@@ -12,6 +12,7 @@ from domain.accounts import PasswordSet
 from domain.catalogue import EVENTS
 from domain.errors import Conflict
 from domain.frames import CalibrationCompleted, CalibrationFailed, CopyWanted, FilesRemoved
+from domain.storage_configs import StorageConfigRecovered
 from projections.builds import LOCK_KEY
 from projections.projection import Projection, checksum_query, live_schema
 from projections.rebuild import rebuild
@@ -72,7 +73,17 @@ def test_one_event_at_a_time_gives_the_same_rows_as_one_big_batch(
 def test_the_sample_log_holds_every_event_that_read_models_see(log: PostgresEventLog) -> None:
     head = write_a_little_of_everything(Writer(log))
     written = {recorded.event.topic for recorded in log.read(0, head).events}
-    unseen = {event.topic for event in (CalibrationCompleted, CalibrationFailed, CopyWanted, FilesRemoved, PasswordSet)}
+    unseen = {
+        event.topic
+        for event in (
+            CalibrationCompleted,
+            CalibrationFailed,
+            CopyWanted,
+            FilesRemoved,
+            PasswordSet,
+            StorageConfigRecovered,
+        )
+    }
     unseen |= {topic for topic in EVENTS if topic.startswith("standing_delivery.")}  # the log itself is asked for them
     assert set(EVENTS) - unseen == written
     told = [projection for projection in all_projections() if projection.name != "audit"]  # which sees all there are
