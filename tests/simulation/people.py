@@ -130,7 +130,7 @@ class People:
         return report_calibration(p.log, p.clock, cause, PEOPLE["root"], raw, outcome, "Said so.")
 
     def _cancel(self, cause: Cause, number: str) -> Any:
-        return self._of_one(transfer_commands.cancel_transfer, cause, number, "pending", "in_progress")
+        return self._of_one(transfer_commands.cancel_transfer, cause, number, "pending", "in_progress", "failed")
 
     def _retry(self, cause: Cause, number: str) -> Any:
         return self._of_one(transfer_commands.retry_transfer, cause, number, "failed")
