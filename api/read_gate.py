@@ -55,6 +55,7 @@ class ReadGate:
 
     async def reached(self, position: int) -> bool:
         """Wait for a position of somebody's write; false when the read models didn't get there in time."""
+        needed.set(max(position, needed.get()))
         if position > self._reached:
             await self._wait(position)
         return position <= self._reached

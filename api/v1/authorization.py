@@ -17,6 +17,7 @@ from application.commands.authorization import (
     Authorized,
     begin_authorization,
     complete_authorization,
+    name_of,
     refuse_authorization,
 )
 from application.permissions import must_be_known
@@ -25,7 +26,8 @@ from domain.storage_configs import Provider
 
 PATHS: dict[Provider, str] = {"dropbox": "dropbox", "google_drive": "google-drive"}
 PROVIDERS = {path: provider for provider, path in PATHS.items()}
-COOKIE = "starferry_authorization"
+COOKIE = "starferry_authorization_"
+"""What the names of cookies begin with: one for each authorization, for a browser may have begun several."""
 
 
 @post("/storage-configs/{config_id:str}/authorize", status_code=200)
@@ -38,7 +40,7 @@ async def authorize(request: AnyRequest, config_id: FromPath[str]) -> Response[b
     # who comes with a token is a program: its user agrees in a browser that we haven't met
     browser = "" if request.headers.get("authorization") else secrets.token_urlsafe(32)
     base = base_url(core, request)
-    page, redirect_uri = await in_thread(
+    begun = await in_thread(
         begin_authorization,
         core.log,
         core.vault,
@@ -50,16 +52,16 @@ async def authorize(request: AnyRequest, config_id: FromPath[str]) -> Response[b
         new_secret=lambda: secrets.token_urlsafe(32),
         browser=browser,
     )
-    answer = json_answer({"authorization_url": page, "redirect_uri": redirect_uri})
+    answer = json_answer({"authorization_url": begun.page, "redirect_uri": begun.redirect_uri})
     if browser:
         answer.set_cookie(
             Cookie(
-                COOKIE,
+                COOKIE + begun.name,
                 value=browser,
                 path="/oauth/",
                 httponly=True,
                 samesite="lax",
-                secure=redirect_uri.startswith("https:"),
+                secure=begun.redirect_uri.startswith("https:"),
                 max_age=int(LIFETIME.total_seconds()),
             )
         )
@@ -90,7 +92,7 @@ async def callback(request: AnyRequest, provider: FromPath[str]) -> Response[byt
             PROVIDERS[provider],
             state=state,
             code=code,
-            browser=request.cookies.get(COOKIE, ""),
+            browser=request.cookies.get(COOKIE + name_of(state), ""),
         )
     except StarferryError as error:
         return _page(400, "Not authorized", str(error))

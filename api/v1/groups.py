@@ -136,8 +136,10 @@ async def _command(
     why = cause(principal, "api")
     position = await in_thread(command, core.log, core.clock, why, principal, kind, group, *arguments)
     serving.gate.wrote(principal.username, position)
-    await serving.gate.settle(principal.username)
-    return json_answer(await _card(serving, principal, kind, group), status=status, headers={HEADER: str(position)})
+    headers = {HEADER: str(position)}
+    if not await serving.gate.reached(position):  # it is written all the same, and isn't to be sent again
+        return json_answer({"id": group}, status=status, headers=headers)
+    return json_answer(await _card(serving, principal, kind, group), status=status, headers=headers)
 
 
 async def _card(serving: Serving, viewer: Principal, kind: GroupKind, group: str) -> dict[str, Any]:

@@ -223,9 +223,10 @@ async def _written(
     serving: Serving, principal: Principal, config_id: str, position: int, status: int
 ) -> Response[bytes]:
     serving.gate.wrote(principal.username, position)
-    await serving.gate.settle(principal.username)
-    card = await _card(serving, principal, config_id)
-    return json_answer(card, status=status, headers={HEADER: str(position)})
+    headers = {HEADER: str(position)}
+    if not await serving.gate.reached(position):  # it is written all the same, and isn't to be sent again
+        return json_answer({"id": config_id}, status=status, headers=headers)
+    return json_answer(await _card(serving, principal, config_id), status=status, headers=headers)
 
 
 async def _card(serving: Serving, viewer: Principal, config_id: str) -> dict[str, Any]:

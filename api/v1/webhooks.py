@@ -12,7 +12,7 @@ from litestar.params import FromPath
 from adapters.ids import new_id
 from adapters.webhooks.book import deliveries_query
 from api.read_gate import HEADER
-from api.serving import AnyRequest, Serving, cause, in_thread, serving_of
+from api.serving import AnyRequest, Serving, cause, in_thread, in_thread_of, serving_of
 from api.v1.answers import body_of, json_answer, listing, window
 from application.commands.webhooks import NewWebhook, create_webhook, delete_webhook, manage_webhook
 from application.permissions import Principal, must_be_known
@@ -100,7 +100,7 @@ async def test(request: AnyRequest, webhook: FromPath[str]) -> Response[bytes]:
     serving = serving_of(request)
     principal = await serving.viewer(request)
     found = await in_thread(manage_webhook, serving.core.log, principal, webhook)
-    return json_answer(await in_thread(serving.core.webhook_post().test, found))
+    return json_answer(await in_thread_of(serving.calls.tests, serving.core.webhook_post().test, found))
 
 
 @get("/webhooks/{webhook:str}/deliveries")

@@ -46,6 +46,15 @@ class Pending(msgspec.Struct, frozen=True):
     browser: str = ""
 
 
+class Begun(msgspec.Struct, frozen=True):
+    """Where the account's owner agrees, the redirect URI that leads back from there, and a name for this authorization
+    that tells nobody its state."""
+
+    page: str
+    redirect_uri: str
+    name: str
+
+
 class Authorized(msgspec.Struct, frozen=True):
     """A configuration whose account's owner has agreed; from `position` on the read models know it."""
 
@@ -65,8 +74,8 @@ def begin_authorization(
     redirect: Callable[[Provider], str],
     new_secret: Callable[[], str],
     browser: str = "",
-) -> tuple[str, str]:
-    """The address of the page where the account's owner agrees, and the redirect URI that leads back from there.
+) -> Begun:
+    """Begin an authorization of the configuration. Raises as manage_config does.
 
     `new_secret` gives 256 random bits as text; `browser` is what the user's browser will show again, if it is one.
     """
@@ -89,7 +98,12 @@ def begin_authorization(
         browser=_hash(browser) if browser else "",
     )
     vault.put(_owner(state), {"pending": msgspec.json.encode(pending).decode()})
-    return page, redirect_uri
+    return Begun(page, redirect_uri, name_of(state))
+
+
+def name_of(state: str) -> str:
+    """The name of the authorization that a state stands for."""
+    return _hash(state)[:16]
 
 
 def complete_authorization(

@@ -62,11 +62,11 @@ class Office(Desk):
         def redirect(_: Provider) -> str:
             return "https://here.example.org/"
 
-        state, _ = begin_authorization(
+        begun = begin_authorization(
             self.log, self.vault, self.clock, self.providers, OWNER, config,
             redirect=redirect, new_secret=lambda: f"state-of-{config}",
         )  # fmt: skip
-        return state
+        return begun.page
 
     def authorize(self, config: str = "c") -> None:
         state = self.begin(config)

@@ -13,12 +13,14 @@ import httpx
 import pytest
 
 from application.commands import authorization
+from application.commands.accounts import create_user
 from tests.emulators.dropbox import RunningDropbox
 from tests.emulators.google_drive import RunningDrive
 from tests.integration.api.deliveries import create, observe, story
 from tests.integration.api.test_own_ingest import is_problem
+from tests.integration.api.test_sessions import log_in
 from tests.records import fits_bytes, new_name
-from tests.site import Site, eventually
+from tests.site import CAUSE, Site, eventually
 
 CONFIGS = "/api/v1/storage-configs"
 EMAIL = "ada@example.org"
@@ -297,3 +299,20 @@ def test_s22_no_answer_holds_a_token_or_a_secret(site: Site, app: App, browser: 
     for route in (CONFIGS, f"{CONFIGS}/{config}", f"/api/v1/audit/storage-config/{config}"):
         text = site.user.get(route).text
         assert [one for one in hidden if one in text] == []
+
+
+def test_s27_what_a_browser_has_begun_is_finished_in_that_browser_and_in_any_order(
+    site: Site, app: App, browser: httpx.Client
+) -> None:
+    core, name = site.core, f"browser-{secrets.token_hex(4)}"
+    create_user(core.log, core.passwords, core.clock, CAUSE, name, password="a long password")
+    own = site.client()
+    assert log_in(own, name, password="a long password").status_code == 302
+    own.headers["X-CSRFToken"] = own.cookies["csrftoken"]
+    first, second = (app.begin(own, app.config(own)) for _ in range(2))
+    elsewhere = app.agree(browser, first)
+    assert elsewhere.status_code == 400
+    assert "another browser" in elsewhere.text
+    again = app.begin(own, app.config(own))
+    for begun in (second, again):
+        assert app.agree(own, begun).status_code == 200

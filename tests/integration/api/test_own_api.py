@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from tests.emulators.gcs import RunningGcs
@@ -503,3 +504,20 @@ def test_the_process_says_that_it_is_ready(site: Site) -> None:
     ready = site.anonymous.get("/readyz").json()
     assert ready["ready"] is True
     assert "starferry_log_position" in site.anonymous.get("/metrics").text
+
+
+def test_s11_what_was_written_says_so_also_when_the_read_models_are_behind(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """404 would make whoever asked send it again."""
+    monkeypatch.setattr("api.read_gate.WAIT_SECONDS", 0.2)
+    body = folder_body(site)
+    with psycopg.connect(site.core.conninfo) as holding:
+        holding.execute("SELECT 1 FROM starferry.projection FOR UPDATE")
+        made = site.user.post("/api/v1/storage-configs", json=body)
+        group = site.user.post("/api/v1/projects", json={"name": "Behind"})
+    assert (made.status_code, list(made.json())) == (201, ["id"])
+    assert (group.status_code, list(group.json())) == (201, ["id"])
+    site.settle()
+    assert site.user.get(f"/api/v1/storage-configs/{made.json()['id']}").json()["display_name"] == body["display_name"]
+    assert site.user.get(f"/api/v1/projects/{group.json()['id']}").json()["name"] == "Behind"
