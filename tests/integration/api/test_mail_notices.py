@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -17,7 +17,11 @@ from adapters.mail.book import LEASE, PostgresDigests
 from application.commands.accounts import change_account
 from application.mail_post import MailPost
 from application.ports.mail import Complaint
+from application.transact import transact
+from domain import storage_configs
+from domain.event import Event, Recorded
 from domain.mail_notices import vault_owner
+from domain.storage_configs import StorageConfigEdited
 from tests.fakes.clock import StillClock
 from tests.integration.api.deliveries import create, folder_body, observe, transfers
 from tests.integration.api.test_own_ingest import is_problem
@@ -75,11 +79,24 @@ def wants_mail(client: httpx.Client, name: str) -> str:
 
 def fail(site: Site, client: httpx.Client, files: int) -> str:
     """So many files on their way to a folder that isn't there any more; returns the configuration's id."""
-    body = folder_body(site, display_name="Copies\r\nBcc: eve@example.org")
+    body = folder_body(site)
     config = create(client, body)["id"]
+    _called_as_one_could_once(site, config)
     Path(body["credentials"]["root"]).rmdir()
     fail_more(site, client, config, files)
     return str(config)
+
+
+def _called_as_one_could_once(site: Site, config: str) -> None:
+    """A name that is refused now, but may stand in a log."""
+    core = site.core
+
+    def decide(history: Sequence[Recorded]) -> tuple[Event, ...]:
+        state = storage_configs.fold(history)
+        odd = msgspec.structs.replace(state.settings, display_name="Copies\r\nBcc: eve@example.org")
+        return (StorageConfigEdited(settings=odd, options=state.options),)
+
+    transact(core.log, storage_configs.stream_of(config), decide, cause=CAUSE, now=core.clock.now())
 
 
 def fail_more(site: Site, client: httpx.Client, config: str, files: int) -> None:
