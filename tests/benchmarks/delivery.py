@@ -28,7 +28,7 @@ MEMORY = 2 * bare_sdk.CHUNK + 16 * MIB
 """For each transfer that runs."""
 SETS = (
     ("1 GiB file", 1, 1024 * MIB, 3, 0.0),
-    ("200 files of 2 MB", 200, 2_000_000, 5, 0.0),
+    ("200 files of 2 MB", 200, 2_000_000, 9, 0.0),
     ("200 files of 2 MB, 80 ms away", 200, 2_000_000, 3, 0.08),
 )
 """Name, files, bytes of each, rounds, and seconds that the sink waits before each answer. At no distance two cores are
