@@ -36,6 +36,11 @@ class _Delivery(msgspec.Struct, frozen=True):
     version: FrameVersion
     content: Content
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """A file may belong to several observations, a calibrated one to those of all its raw frames."""
+        return self.observation, self.version.id
+
 
 class DeliverToDestinations:
     """See the module."""
@@ -57,14 +62,12 @@ class DeliverToDestinations:
             if known.get(delivery.observation, Observation()).destinations
         ]
         rights = self._rights(deliveries, known, now)
-        deliveries = [delivery for delivery in deliveries if rights[delivery.version.id] != "none"]
+        deliveries = [delivery for delivery in deliveries if rights[delivery.key] != "none"]
         configs = self._configs(known[delivery.observation] for delivery in deliveries)
         wishes = {
             wish.id: (wish, delivery.trigger)
             for delivery in deliveries
-            for wish in _wishes(
-                delivery, known[delivery.observation], configs, own=rights[delivery.version.id] == "own"
-            )
+            for wish in _wishes(delivery, known[delivery.observation], configs, own=rights[delivery.key] == "own")
         }
         there = self._log.load_many([transfers.stream_of(transfer) for transfer in wishes])
         new = [wish for wish, _ in wishes.values() if transfers.stream_of(wish.id) not in there]
@@ -74,19 +77,19 @@ class DeliverToDestinations:
 
     def _rights(
         self, deliveries: Sequence[_Delivery], known: dict[str, Observation], now: datetime
-    ) -> dict[int, DeliveryRight]:
-        """What the owners of these deliveries' observations may have, by version."""
+    ) -> dict[tuple[str, int], DeliveryRight]:
+        """What the owners of these deliveries' observations may have, by the deliveries' keys."""
         owners = {known[delivery.observation].owner for delivery in deliveries}
         found = self._log.load_many([accounts.stream_of(owner) for owner in owners])
         folded = {owner: accounts.fold(found.get(accounts.stream_of(owner), ())) for owner in owners}
         rights = {
-            delivery.version.id: may_receive(
+            delivery.key: may_receive(
                 folded[known[delivery.observation].owner], delivery.observation, delivery.frame, now
             )
             for delivery in deliveries
         }
         for delivery in deliveries:
-            if rights[delivery.version.id] == "none":
+            if rights[delivery.key] == "none":
                 logger.warning(
                     "not delivered: the observation's owner isn't in the frame's proposal, or not active",
                     observation=delivery.observation,

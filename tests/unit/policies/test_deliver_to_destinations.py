@@ -367,3 +367,18 @@ def test_nobody_whose_account_is_not_active_gets_a_file(log: CountedLog, policy:
     record(log, accounts.stream_of("ana"), gone)
     arrived(log, file_processed("m31", version(1), observation="obs"))
     assert requests(run(policy, log)) == []
+
+
+def test_a_calibrated_file_of_two_observations_goes_by_the_rights_of_each(
+    log: CountedLog, policy: DeliverToDestinations
+) -> None:
+    """They come in one batch; what one's owner may have is nothing to the other's."""
+    configured(log, "a", "raw_and_calibrated")
+    configured(log, "eves", "raw_and_calibrated")
+    guessed(log, 42)
+    submitted(log, "obs", "a")
+    arrived(log, file_processed("master", version(3), observation="obs", calibrated_from="m31"))
+    for raw, observation in (("m32", "42"), ("m31", "obs")):
+        done = CalibrationCompleted(calibrated="master", version_id=3, observation=observation)
+        record(log, frames.stream_of(raw), done)
+    assert ids(run(policy, log)) == ["v3-a"]
