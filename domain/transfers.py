@@ -292,7 +292,10 @@ def cancel(transfer: Transfer, reason: str) -> tuple[Event, ...]:
     if transfer.cleared:
         raise NotAllowedNow("The transfer was cleared away. Retry it, then it can be cancelled.")
     if transfer.status == "completed" and not transfer.lost:
-        raise NotAllowedNow(f"The transfer is {transfer.status}; only one that is pending or running can be cancelled.")
+        raise NotAllowedNow(
+            f"The transfer is {transfer.status}; only one that is pending or running can be cancelled, or one that has "
+            "failed or whose copy is lost."
+        )
     return (TransferCancelled(reason=reason),)
 
 

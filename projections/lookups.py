@@ -27,7 +27,7 @@ WITH mine AS (SELECT id FROM read_observations.observation WHERE %(config)s = AN
 SELECT f.basename FROM mine JOIN read_frames.frame f ON f.observation = mine.id
 UNION
 SELECT f.basename FROM mine JOIN read_frames.frame f
-    ON mine.id ~ '^[0-9]{1,18}$' AND f.observation_id = CASE WHEN mine.id ~ '^[0-9]{1,18}$' THEN mine.id::bigint END
+    ON f.observation_id = CASE WHEN mine.id ~ '^[0-9]{1,18}$' THEN mine.id::bigint END
 UNION
 SELECT frame FROM read_transfers.transfer WHERE storage_config = %(config)s
 UNION
